@@ -1,0 +1,1 @@
+"""What an expression means, equals and differentiates to. Imports numpy, and sympy only inside `derive`."""

@@ -1,0 +1,230 @@
+"""The one node of a program: immutable, interned, typed when it can be.
+
+`make` is the only constructor; equal nodes are the same object, so identity is equality. Nodes are walked without recursion, so depth
+is no limit. An untyped node (`dtype is None`) keeps what the user wrote until `specialize` gives it the arrays of a call.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import PullbackError
+from .size import Dim, Size
+
+Shape = tuple  # of Dim
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_FLOORS = tuple(os.path.join(_PACKAGE, floor) + os.sep for floor in ("dsl", "codegen", "kernels"))
+_table: weakref.WeakValueDictionary[tuple, Expr] = weakref.WeakValueDictionary()
+_lock = threading.RLock()
+
+# name -> function over expressions; filled by the modules that define the public functions.
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+class Expr:
+    """A value in a program: `op` applied to `args` with static `attrs`; `dtype` and `shape` are None while unknown."""
+
+    __slots__ = ("__weakref__", "args", "attrs", "dtype", "lines", "op", "shadow", "shape")
+    op: str
+    args: tuple[Expr, ...]
+    attrs: tuple
+    dtype: Any
+    shape: Any
+    lines: tuple[str, ...]
+    shadow: Expr | None
+    __array_priority__ = 1000
+    __hash__ = object.__hash__
+
+    @property
+    def typed(self) -> bool:
+        return self.dtype is not None
+
+    @property
+    def ndim(self) -> int:
+        return len(self._known("ndim"))
+
+    @property
+    def size(self) -> Dim:
+        total: Dim = 1
+        for dim in self._known("size"):
+            total = total * dim
+        return total
+
+    def _known(self, what: str) -> tuple:
+        if self.shape is None:
+            raise _untyped(self, f".{what}")
+        return self.shape
+
+    def __repr__(self) -> str:
+        return FUNCTIONS["_text"](self)
+
+    def _repr_latex_(self) -> str:
+        return FUNCTIONS["_latex"](self)
+
+    def __bool__(self) -> bool:
+        raise PullbackError(f"the truth of the expression {self} is not known before it is computed{where(self)}: "
+                            "write pb.where(condition, a, b) to choose elementwise or pb.cond for a branch, `&`, `|`, `~` instead of and, or, not")
+
+    def __float__(self) -> float:
+        return float(FUNCTIONS["_evaluate"](self))
+
+    def __int__(self) -> int:
+        return int(FUNCTIONS["_evaluate"](self))
+
+    def __complex__(self) -> complex:
+        return complex(FUNCTIONS["_evaluate"](self))
+
+    def __index__(self) -> int:
+        if self.op == "const" and self.dtype.kind in "iu":
+            return int(self.attrs[0].array)
+        raise PullbackError(f"the expression {self} is no Python integer{where(self)}: a size comes from x.shape, a traced index from x[i] itself")
+
+    def __iter__(self) -> Any:
+        if self.shape is None or not self.shape:
+            raise PullbackError(f"the length of the expression {self} is not known{where(self)}: write x[i], or declare its shape with pb.Var(name, shape)")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __len__(self) -> int:
+        shape = self._known("__len__")
+        if not shape:
+            raise TypeError("len() of a 0-d expression")
+        return int(shape[0])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise PullbackError(f"expressions are immutable{where(self)}: write x = x.at[index].set(value) instead of x[index] = value")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.asarray(FUNCTIONS["_evaluate"](self), dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return FUNCTIONS["_array_ufunc"](ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return FUNCTIONS["_array_function"](function, args, kwargs)
+
+
+class Constant:
+    """A captured array: an own read-only copy, equal to another when dtype, shape and bits are."""
+
+    __slots__ = ("_hash", "array", "key")
+
+    def __init__(self, array: np.ndarray) -> None:
+        array = np.array(array, order="C", copy=True)
+        array.flags.writeable = False
+        self.array = array
+        self.key = (array.dtype.str, array.shape, array.tobytes())
+        self._hash = hash(self.key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and self.key == other.key
+
+    def __repr__(self) -> str:
+        return f"array{self.array.shape}" if self.array.ndim else repr(self.array.item())
+
+
+def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = None, shape: Shape | None = None, shadow: Expr | None = None) -> Expr:
+    """The node `op(args; attrs)`: a new one, or the one that exists."""
+    args = tuple(args)
+    dtype = None if dtype is None else np.dtype(dtype)
+    key = (op, tuple(map(id, args)), frozen(attrs), None if dtype is None else dtype.str, frozen(shape), id(shadow))
+    with _lock:
+        found = _table.get(key)
+        if found is None:
+            found = object.__new__(Expr)
+            found.op, found.args, found.attrs, found.dtype, found.shape, found.shadow = op, args, attrs, dtype, shape, shadow
+            found.lines = ()
+            _table[key] = found
+    if len(found.lines) < 3:
+        line = user_line()
+        if line and line not in found.lines:
+            found.lines = (*found.lines, line)
+    return found
+
+
+def frozen(value: Any) -> Any:
+    """A key that tells 1, 1.0 and True, 0.0 and -0.0 apart, equates NaN with itself and compares sizes by form."""
+    if isinstance(value, Size):
+        return ("size", value.terms)
+    if isinstance(value, tuple):
+        return tuple(map(frozen, value))
+    if isinstance(value, float):
+        return ("float", value.hex() if value == value else "nan")
+    if isinstance(value, (bool, int)):
+        return (type(value).__name__, value)
+    if isinstance(value, slice):
+        return ("slice", frozen(value.start), frozen(value.stop), frozen(value.step))
+    return value
+
+
+def toposort(roots: Iterable[Expr]) -> list[Expr]:
+    """Every node under `roots`, arguments before users, each once."""
+    order: list[Expr] = []
+    seen: set[Expr] = set()
+    stack: list[tuple[Expr, bool]] = [(r, False) for r in reversed(list(roots))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((a, False) for a in reversed(node.args) if a not in seen)
+    return order
+
+
+def rewrite(roots: Iterable[Expr], rule: Callable[[Expr, tuple[Expr, ...]], Expr], known: Mapping[Expr, Expr] | None = None) -> list[Expr]:
+    """`roots` rebuilt from the leaves up: `rule(node, new_args)` gives the replacement of each node not in `known`."""
+    roots = list(roots)
+    done: dict[Expr, Expr] = dict(known or {})
+    stack = list(reversed(roots))
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+            continue
+        missing = [a for a in node.args if a not in done]
+        if missing:
+            stack.extend(reversed(missing))
+            continue
+        stack.pop()
+        done[node] = rule(node, tuple(done[a] for a in node.args))
+    return [done[r] for r in roots]
+
+
+def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    """`node` with other arguments of the same types."""
+    if all(a is b for a, b in zip(args, node.args, strict=True)):
+        return node
+    return make(node.op, args, node.attrs, node.dtype, node.shape, node.shadow)
+
+
+def user_line() -> str:
+    """file:line of the nearest caller outside the package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_FLOORS) and not name.startswith("<") and os.sep + "numpy" + os.sep not in name:
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+def where(node: Expr) -> str:
+    """' (file:line)' of what the user wrote, for error texts."""
+    return f" ({node.lines[0]})" if node.lines else ""
+
+
+def _untyped(node: Expr, what: str) -> PullbackError:
+    names = sorted({n.attrs[0] for n in toposort([node]) if n.op == "var"})
+    return PullbackError(f"{what} of the expression {node} is not known before the call{where(node)}: "
+                         f"declare it, for example pb.Var({names[0] if names else 'x'!r}, shape=('n', 3)), or write a function")

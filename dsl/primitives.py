@@ -1,0 +1,280 @@
+"""Typed constructors of the structural operations, with the simplifications that are always exact.
+
+    const size iota var            leaves
+    <row of ops.py> cast           elementwise; arguments have the result's shape (`scalar` broadcasts and casts)
+    broadcast  (dims, shape)       input axis i is output axis dims[i]; other output axes repeat
+    reshape transpose              row-major renumbering; axis permutation
+    slice      ((start, step),..)  out[i] = x[start + step*i]
+    place      ((start, step),..)  out[start + step*i] = x[i], elsewhere the second argument; the transpose of slice
+    concat     axis
+    gather     axes                out[s, r] = x[idx_0[s], ..; r]: index arrays of one shape s for `axes`, the other axes r after them
+    scatter    op, axes            x with updates[s, r] folded in at [idx[s]; r]; op in set add multiply minimum maximum
+    reduce     op, axes            op in add multiply minimum maximum logical_and logical_or
+    contract   a, b -> out labels  sum over the labels that are not in out
+    recurrence axis, reverse       s[k] = a[k]*s[k-1] + b[k], s[-1] = 0
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import ops, size
+from .errors import DTypeError, ShapeError
+from .node import Expr, Shape, make
+from .size import Dim, Size, same, same_shape
+from .surface import as_expr, constant, size_value
+
+PyScalar = (bool, int, float)
+
+
+# ---- elementwise ------------------------------------------------------------------------------------------------
+def scalar(name: str, *args: Any) -> Expr:
+    """Row `name` of typed expressions, sizes and Python scalars: promoted (NEP 50), cast and broadcast to one shape."""
+    shape = broadcast_shapes(*[a.shape for a in args if isinstance(a, Expr)])
+    return elementwise(name, *[broadcast_to(a, shape) for a in promoted(name, args)])
+
+
+def elementwise(name: str, *args: Expr) -> Expr:
+    """Row `name` of arguments that have its dtypes and one shape already."""
+    dtype = ops.result_dtype(name, *[a.dtype for a in args])
+    return make(name, args, (), dtype, args[0].shape)
+
+
+def promoted(name: str, args: tuple[Any, ...]) -> list[Expr]:
+    """`args` cast to the dtypes that row `name` computes in; Python numbers and sizes never widen an array."""
+    fixed = ops.ROWS[name].fixed                      # leading arguments with a dtype of their own: where(condition, ..)
+    head = [cast(as_expr(a), "bool") for a in args[:fixed]]
+    rest = args[fixed:]
+    weak = [a for a in rest if isinstance(a, (*PyScalar, Size))]
+    if len(weak) == len(rest):
+        rest = tuple(as_expr(a) for a in rest)
+    kinds = [a.dtype if isinstance(a, Expr) else 1 if isinstance(a, Size) else a for a in rest]
+    common = ops.compute_dtype(name, np.result_type(*kinds))
+    return head + [_weak(a, common) if not isinstance(a, Expr) else cast(a, common) for a in rest]
+
+
+def _weak(value: Any, dtype: np.dtype) -> Expr:
+    if isinstance(value, Size):
+        return size_value(value, dtype)
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise DTypeError(f"the Python integer {value} does not fit {dtype}: convert the array first with .astype('int64')")
+    with np.errstate(over="ignore"):
+        return constant(np.asarray(value).astype(dtype))
+
+
+def cast(x: Expr, dtype: Any) -> Expr:
+    """`x` as `dtype` (NumPy's astype)."""
+    dtype = np.dtype(dtype)
+    if x.dtype == dtype:
+        return x
+    if x.op == "const" and not x.shape:
+        with np.errstate(all="ignore"):
+            return constant(x.attrs[0].array.astype(dtype))
+    if x.op == "broadcast":
+        return broadcast(cast(x.args[0], dtype), *x.attrs)
+    return make("cast", (x,), (dtype.str,), dtype, x.shape)
+
+
+# ---- broadcasting -----------------------------------------------------------------------------------------------
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """NumPy's broadcast of `shapes`; sizes that must be equal are guarded."""
+    rank = max(map(len, shapes), default=0)
+    result: list[Dim] = []
+    for axis in range(rank):
+        dims = [s[axis - rank + len(s)] for s in shapes if axis - rank + len(s) >= 0]
+        kept: Dim = 1
+        for dim in dims:
+            if _is_one(dim):
+                continue
+            if _is_one(kept) or same(kept, dim):
+                kept = dim
+            elif size.equal(kept, dim):
+                kept = kept if isinstance(kept, int) else dim
+            elif isinstance(dim, Size) and size.equal(dim, 1):
+                continue
+            elif isinstance(kept, Size) and size.equal(kept, 1):
+                kept = dim
+            else:
+                raise ShapeError(f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast: axis {axis - rank} has {kept} and {dim}; "
+                                 "insert axes with x[:, None] where a size should repeat")
+        result.append(kept)
+    return tuple(result)
+
+
+def broadcast_to(x: Expr, shape: Shape) -> Expr:
+    """`x` repeated to `shape` by NumPy's rule."""
+    if same_shape(x.shape, shape):
+        return x
+    offset = len(shape) - len(x.shape)
+    kept = [i for i, dim in enumerate(x.shape) if not _repeats(dim, shape[offset + i])]
+    squeezed = reshape(x, tuple(x.shape[i] for i in kept)) if len(kept) < len(x.shape) else x
+    return broadcast(squeezed, tuple(offset + i for i in kept), shape)
+
+
+def _repeats(dim: Dim, target: Dim) -> bool:
+    if same(dim, target):
+        return False
+    if isinstance(dim, int):
+        return dim == 1
+    return not size.equal(dim, target) and size.equal(dim, 1)
+
+
+def broadcast(x: Expr, dims: tuple[int, ...], shape: Shape) -> Expr:
+    if len(dims) == len(shape):
+        return x
+    if x.op == "broadcast":
+        inner, _ = x.attrs
+        return broadcast(x.args[0], tuple(dims[i] for i in inner), shape)
+    return make("broadcast", (x,), (tuple(dims), tuple(shape)), x.dtype, tuple(shape))
+
+
+def full(shape: Shape, value: Any, dtype: Any) -> Expr:
+    return broadcast(constant(np.asarray(value, np.dtype(dtype))), (), tuple(shape))
+
+
+def zeros_like(x: Expr) -> Expr:
+    return full(x.shape, 0, x.dtype)
+
+
+# ---- renumbering ------------------------------------------------------------------------------------------------
+def reshape(x: Expr, shape: Shape) -> Expr:
+    """Row-major renumbering; the number of elements must agree."""
+    shape = tuple(shape)
+    if same_shape(x.shape, shape):
+        return x
+    if not size.equal(size.product(x.shape), size.product(shape)):
+        raise ShapeError(f"cannot reshape {show_shape(x.shape)} into {show_shape(shape)}: "
+                         f"{size.product(x.shape)} elements against {size.product(shape)}")
+    if x.op == "reshape":
+        return reshape(x.args[0], shape)
+    if x.op == "broadcast" and not x.args[0].shape:
+        return broadcast(x.args[0], (), shape)
+    return make("reshape", (x,), (shape,), x.dtype, shape)
+
+
+def transpose(x: Expr, perm: tuple[int, ...]) -> Expr:
+    """Output axis i is input axis perm[i]."""
+    if perm == tuple(range(len(perm))):
+        return x
+    if x.op == "transpose":
+        return transpose(x.args[0], tuple(x.attrs[0][p] for p in perm))
+    shape = tuple(x.shape[p] for p in perm)
+    if x.op == "broadcast":
+        places = [perm.index(d) for d in x.attrs[0]]
+        if places == sorted(places):
+            return broadcast(x.args[0], tuple(places), shape)
+    return make("transpose", (x,), (perm,), x.dtype, shape)
+
+
+def slice_(x: Expr, ranges: tuple[tuple[Dim, int], ...], shape: Shape) -> Expr:
+    """out[i] = x[start + step*i] on every axis, with `ranges` = ((start, step), ...) and the result's `shape`."""
+    if all(same(s, 0) and k == 1 for s, k in ranges) and same_shape(x.shape, shape):
+        return x
+    if x.op == "slice":
+        inner = x.attrs[0]
+        merged = tuple((s1 + k1 * s2, k1 * k2) for (s1, k1), (s2, k2) in zip(inner, ranges, strict=True))
+        return slice_(x.args[0], merged, shape)
+    if x.op == "broadcast":
+        dims = x.attrs[0]
+        part = slice_(x.args[0], tuple(ranges[d] for d in dims), tuple(shape[d] for d in dims))
+        return broadcast(part, dims, shape)
+    return make("slice", (x,), (tuple(ranges), tuple(shape)), x.dtype, tuple(shape))
+
+
+def place(x: Expr, ranges: tuple[tuple[Dim, int], ...], shape: Shape, fill: Any = 0) -> Expr:
+    """out[start + step*i] = x[i] on every axis, elsewhere `fill` (0-d)."""
+    if all(same(s, 0) and k == 1 for s, k in ranges) and same_shape(x.shape, shape):
+        return x
+    fill = fill if isinstance(fill, Expr) else constant(np.asarray(fill, x.dtype))
+    return make("place", (x, fill), (tuple(ranges), tuple(shape)), x.dtype, tuple(shape))
+
+
+def concat(parts: list[Expr], axis: int) -> Expr:
+    """`parts` of one dtype, one after another along `axis`; the other axes agree."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    for part in parts[1:]:
+        if len(part.shape) != len(first.shape) or not all(i == axis or size.equal(a, b) for i, (a, b) in enumerate(zip(part.shape, first.shape, strict=True))):
+            raise ShapeError(f"cannot concatenate {show_shape(first.shape)} and {show_shape(part.shape)} along axis {axis}: the other axes must agree")
+    total: Dim = 0
+    for part in parts:
+        total = total + part.shape[axis]
+    shape = tuple(total if i == axis else d for i, d in enumerate(first.shape))
+    return make("concat", parts, (axis,), first.dtype, shape)
+
+
+def iota(shape: Shape, axis: int, dtype: Any = np.int64) -> Expr:
+    """The index along `axis`."""
+    one = make("iota", (), (shape[axis],), np.dtype(dtype), (shape[axis],))
+    return broadcast(one, (axis,), tuple(shape))
+
+
+# ---- indexing by arrays -----------------------------------------------------------------------------------------
+def gather(x: Expr, indices: list[Expr], axes: tuple[int, ...]) -> Expr:
+    """out[s, r] = x[idx[s]; r]; indices are int64 arrays of one shape, in range (checked when run)."""
+    rest = tuple(d for i, d in enumerate(x.shape) if i not in axes)
+    return make("gather", (x, *indices), (tuple(axes),), x.dtype, (*indices[0].shape, *rest))
+
+
+def scatter(x: Expr, indices: list[Expr], updates: Expr, axes: tuple[int, ...], op: str) -> Expr:
+    """`x` with `updates` of shape s + r folded in at [idx[s]; r] in order; duplicates of `set`: the last wins."""
+    return make("scatter", (x, *indices, updates), (op, tuple(axes)), x.dtype, x.shape)
+
+
+# ---- folding ----------------------------------------------------------------------------------------------------
+def reduce(x: Expr, op: str, axes: tuple[int, ...]) -> Expr:
+    """Fold `axes` away by the binary row `op`."""
+    axes = tuple(sorted(axes))
+    if not axes:
+        return x
+    shape = tuple(d for i, d in enumerate(x.shape) if i not in axes)
+    if op in ("minimum", "maximum") and any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axes):
+        raise ShapeError(f"{op} over zero elements has no value (shape {show_shape(x.shape)}, axes {axes}): give a nonempty array")
+    ones = [a for a in axes if _is_one(x.shape[a])]
+    if ones:
+        kept = tuple(d for i, d in enumerate(x.shape) if i not in ones)
+        moved = tuple(a - sum(o < a for o in ones) for a in axes if a not in ones)
+        return reduce(reshape(x, kept), op, moved)
+    if x.op == "reduce" and x.attrs[0] == op:
+        outer = [i for i in range(len(x.args[0].shape)) if i not in x.attrs[1]]
+        return reduce(x.args[0], op, (*x.attrs[1], *[outer[a] for a in axes]))
+    return make("reduce", (x,), (op, axes), x.dtype, shape)
+
+
+def contract(a: Expr, b: Expr, labels_a: str, labels_b: str, labels_out: str) -> Expr:
+    """sum over labels not in `labels_out` of a[labels_a] * b[labels_b]; each label occurs once per operand."""
+    dims: dict[str, Dim] = {}
+    for operand, labels in ((a, labels_a), (b, labels_b)):
+        for label, dim in zip(labels, operand.shape, strict=True):
+            if label in dims and not size.equal(dims[label], dim):
+                raise ShapeError(f"cannot contract {show_shape(a.shape)} with {show_shape(b.shape)}: {dims[label]} against {dim} elements")
+            dims[label] = dims.get(label, dim) if isinstance(dims.get(label, dim), int) else dim
+    shape = tuple(dims[label] for label in labels_out)
+    return make("contract", (a, b), (labels_a, labels_b, labels_out), a.dtype, shape)
+
+
+def recurrence(a: Expr, b: Expr, axis: int, reverse: bool = False) -> Expr:
+    """s[k] = a[k]*s[k-1] + b[k] along `axis` with s[-1] = 0; `reverse` runs from the end."""
+    return make("recurrence", (a, b), (axis, reverse), b.dtype, b.shape)
+
+
+def identity_of(op: str, dtype: np.dtype) -> Any:
+    """The value that leaves a fold by `op` unchanged (for minimum and maximum: that never wins)."""
+    if op in ("minimum", "maximum"):
+        if dtype.kind == "b":
+            return op == "minimum"
+        top = np.inf if dtype.kind == "f" else np.iinfo(dtype).max
+        bottom = -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+        return top if op == "minimum" else bottom
+    return {"add": 0, "multiply": 1, "logical_and": True, "logical_or": False}[op]
+
+
+def show_shape(shape: Shape) -> str:
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+def _is_one(dim: Dim) -> bool:
+    return isinstance(dim, int) and dim == 1

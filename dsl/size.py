@@ -1,0 +1,435 @@
+"""Symbolic sizes: integer polynomials over the sizes of a program's inputs.
+
+A `Size` behaves like the Python int that it stands for. Arithmetic keeps it symbolic in one canonical form; whatever needs
+its value (`range(n)`, `n == m`, `float(n)`) takes it and records a guard in the active `Guards`, so that the program traced
+under it is used again only for sizes that answer alike.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from .errors import ShapeError
+
+Dim = Union[int, "Size"]
+Atom = Union[str, tuple]          # a symbol's name, or ('floordiv' | 'max', a, b) with parts packed as ints or terms: plain tuples compare without guards
+Monomial = tuple                  # sorted ((atom, power), ...)
+
+# Set by the expression floor: turns a size that meets an array into an expression.
+lift: Callable[[Size], Any] | None = None
+
+
+@dataclass
+class Guards:
+    """What a trace assumed about the sizes of its inputs.
+
+    `values` gives each symbol the size of the present call; `facts` are the comparisons that were decided by it, as
+    (relation, size, size, outcome); `equal` maps a symbol to the size it was found equal to.
+    """
+
+    values: dict[str, int] = field(default_factory=dict)
+    facts: list[tuple[str, Dim, Dim, bool]] = field(default_factory=list)
+    equal: dict[str, Dim] = field(default_factory=dict)
+
+    def record(self, relation: str, a: Dim, b: Dim, outcome: bool) -> None:
+        fact = (relation, a, b, outcome)
+        if fact not in self.facts:
+            self.facts.append(fact)
+
+    def hold(self, values: Mapping[str, int]) -> bool:
+        """Whether sizes `values` answer every recorded comparison as before."""
+        return all(_RELATIONS[r](evaluate(a, values), evaluate(b, values)) == o for r, a, b, o in self.facts)
+
+    def canonical(self, dim: Dim) -> Dim:
+        """`dim` with every symbol replaced by what it was found equal to."""
+        while isinstance(dim, Size):
+            known = {s: self.equal[s] for s in dim.symbols() if s in self.equal}
+            if not known:
+                return dim
+            dim = substitute(dim, known)
+        return dim
+
+
+_RELATIONS: dict[str, Callable[[int, int], bool]] = {"==": lambda a, b: a == b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b}
+_active: contextvars.ContextVar[Guards | None] = contextvars.ContextVar("pullback_guards", default=None)
+
+
+def active_guards() -> Guards | None:
+    return _active.get()
+
+
+class tracing:
+    """`with tracing(guards):` lets sizes take the values of `guards` and records what they decide."""
+
+    def __init__(self, guards: Guards) -> None:
+        self.guards = guards
+
+    def __enter__(self) -> Guards:
+        self._token = _active.set(self.guards)
+        return self.guards
+
+    def __exit__(self, *exc: object) -> None:
+        _active.reset(self._token)
+
+
+class Size:
+    """An integer polynomial over size symbols; build one with `symbol` and arithmetic. Never a constant."""
+
+    __slots__ = ("_hash", "terms")
+    terms: tuple[tuple[Monomial, int], ...]
+    __array_priority__ = 1000
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+        self._hash = hash(terms)
+
+    # structure -------------------------------------------------------------------------------------------------
+    def __hash__(self) -> int:
+        return self._hash
+
+    def same(self, other: object) -> bool:
+        """Structural equality: the same polynomial (no guard is recorded)."""
+        return isinstance(other, Size) and self.terms == other.terms
+
+    def symbols(self) -> set[str]:
+        """The names of the input sizes that this size depends on."""
+        found: set[str] = set()
+        for monomial, _ in self.terms:
+            for atom, _ in monomial:
+                if isinstance(atom, str):
+                    found.add(atom)
+                else:
+                    for part in map(_unpack, atom[1:]):
+                        found |= part.symbols() if isinstance(part, Size) else set()
+        return found
+
+    def __repr__(self) -> str:
+        return render(self)
+
+    # arithmetic ------------------------------------------------------------------------------------------------
+    def __add__(self, other: Any) -> Any:
+        return _combine(self, other, lambda a, b: _sum([*_terms(a), *_terms(b)]))
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Any:
+        return _combine(self, other, _product)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Dim:
+        return _product(self, -1)
+
+    def __pos__(self) -> Size:
+        return self
+
+    def __sub__(self, other: Any) -> Any:
+        return _combine(self, other, lambda a, b: _sum([*_terms(a), *_terms(_product(b, -1))]))
+
+    def __rsub__(self, other: Any) -> Any:
+        return _combine(other, self, lambda a, b: _sum([*_terms(a), *_terms(_product(b, -1))]))
+
+    def __floordiv__(self, other: Any) -> Any:
+        return _combine(self, other, floordiv)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _combine(other, self, floordiv)
+
+    def __mod__(self, other: Any) -> Any:
+        return _combine(self, other, lambda a, b: a - floordiv(a, b) * b)
+
+    def __rmod__(self, other: Any) -> Any:
+        return _combine(other, self, lambda a, b: a - floordiv(a, b) * b)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _lifted(self) / other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / _lifted(self)
+
+    def __pow__(self, other: Any) -> Any:
+        if isinstance(other, int) and other >= 0:
+            result: Any = 1
+            for _ in range(other):
+                result = result * self
+            return result
+        return _lifted(self) ** other
+
+    def __rpow__(self, other: Any) -> Any:
+        return other ** _lifted(self)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__":
+            return NotImplemented
+        return getattr(_lifted(self), "__array_ufunc__")(ufunc, method, *[_lifted(x) if isinstance(x, Size) else x for x in inputs], **kwargs)
+
+    # what needs the value --------------------------------------------------------------------------------------
+    def __index__(self) -> int:
+        return fix(self)
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        return float(fix(self))
+
+    def __bool__(self) -> bool:
+        return not equal(self, 0)
+
+    def __eq__(self, other: object) -> Any:
+        if isinstance(other, (int, Size)) and not isinstance(other, bool):
+            return equal(self, other)
+        return NotImplemented if not isinstance(other, float) else float(self) == other
+
+    def __lt__(self, other: Any) -> bool:
+        return _compare("<", self, other)
+
+    def __le__(self, other: Any) -> bool:
+        return _compare("<=", self, other)
+
+    def __gt__(self, other: Any) -> bool:
+        return _compare("<", other, self)
+
+    def __ge__(self, other: Any) -> bool:
+        return _compare("<=", other, self)
+
+
+def symbol(name: str) -> Size:
+    """The size called `name`."""
+    return Size(((((name, 1),), 1),))
+
+
+def same(a: Dim, b: Dim) -> bool:
+    """Structural equality of two dimensions; decides nothing and records nothing."""
+    return a.same(b) if isinstance(a, Size) else not isinstance(b, Size) and a == b
+
+
+def same_shape(a: Iterable[Dim], b: Iterable[Dim]) -> bool:
+    a, b = tuple(a), tuple(b)
+    return len(a) == len(b) and all(map(same, a, b))
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The product of `dims` (1 for none)."""
+    result: Dim = 1
+    for dim in dims:
+        result = result * dim
+    return result
+
+
+def maximum(a: Dim, b: Dim) -> Dim:
+    """The larger of two dimensions, symbolic unless their difference is known."""
+    difference = a - b
+    if isinstance(difference, int):
+        return a if difference >= 0 else b
+    return _atom("max", a, b)
+
+
+def minimum(a: Dim, b: Dim) -> Dim:
+    """The smaller of two dimensions: a + b - max(a, b)."""
+    return a + b - maximum(a, b)
+
+
+def floordiv(a: Dim, b: Dim) -> Dim:
+    """`a // b` with Python's sign; exact when every coefficient of `a` divides by an int `b`."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    if isinstance(b, int) and b != 0 and isinstance(a, Size) and all(c % b == 0 for _, c in a.terms):
+        return _sum([(m, c // b) for m, c in a.terms])
+    if same(a, b):
+        return 1 if _positive(a) else _atom("floordiv", a, b)
+    return _atom("floordiv", a, b)
+
+
+def equal(a: Dim, b: Dim) -> bool:
+    """Whether two dimensions are equal in the present call; recorded as a guard unless it is so by form."""
+    if same(a, b):
+        return True
+    if isinstance(a, int) and isinstance(b, int):
+        return False
+    difference = a - b
+    if isinstance(difference, int):
+        return difference == 0
+    guards = active_guards()
+    if guards is None or not _known(difference, guards):
+        raise ShapeError(f"whether {a} equals {b} is not known before the program is called; "
+                         "compare sizes inside a function given to pullback.compile, where they have values")
+    outcome = evaluate(a, guards.values) == evaluate(b, guards.values)
+    guards.record("==", a, b, outcome)
+    if outcome:
+        _learn(a, b, guards)
+    return outcome
+
+
+def fix(a: Dim) -> int:
+    """The value of `a` in the present call, behind a guard."""
+    if isinstance(a, int):
+        return a
+    guards = active_guards()
+    if guards is None or not _known(a, guards):
+        raise ShapeError(f"the size {a} has no value before the program is called; "
+                         "write a function and give it to pullback.compile to use a size as a number")
+    value = evaluate(a, guards.values)
+    equal(a, value)
+    return value
+
+
+def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
+    """The int that `dim` is when its symbols take `values`."""
+    if not isinstance(dim, Size):
+        return dim
+    total = 0
+    for monomial, coefficient in dim.terms:
+        for atom, power in monomial:
+            coefficient *= _evaluate_atom(atom, values) ** power
+        total += coefficient
+    return total
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """`dim` with symbols replaced by sizes or ints."""
+    if not isinstance(dim, Size):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        part: Dim = coefficient
+        for atom, power in monomial:
+            for _ in range(power):
+                part = part * _substitute_atom(atom, values)
+        total = total + part
+    return total
+
+
+def render(dim: Dim, name: Callable[[str], str] = str, maximum: str = "max({}, {})", quotient: str = "({} // {})") -> str:
+    """Text of `dim` as arithmetic over `name(symbol)`; `maximum` and `quotient` are the syntax of the target."""
+    if not isinstance(dim, Size):
+        return str(dim)
+    parts = []
+    for monomial, coefficient in dim.terms:
+        factors = [_render_atom(atom, name, maximum, quotient) for atom, power in monomial for _ in range(power)]
+        text = "*".join(([str(abs(coefficient))] if abs(coefficient) != 1 or not factors else []) + factors)
+        parts.append(("-" if coefficient < 0 else "+") + text)
+    text = " ".join(f"{p[0]} {p[1:]}" for p in parts)
+    return text[2:] if text.startswith("+ ") else "-" + text[2:]
+
+
+# ---- internals --------------------------------------------------------------------------------------------------
+def _terms(a: Dim) -> Iterable[tuple[Monomial, int]]:
+    return a.terms if isinstance(a, Size) else [((), a)]
+
+
+def _sum(terms: Iterable[tuple[Monomial, int]]) -> Dim:
+    total: dict[Monomial, int] = {}
+    for monomial, coefficient in terms:
+        total[monomial] = total.get(monomial, 0) + coefficient
+    kept = [(m, c) for m, c in total.items() if c]
+    if all(m == () for m, _ in kept):
+        return kept[0][1] if kept else 0
+    return Size(tuple(sorted(kept, key=lambda t: (-len(t[0]), repr(t[0])))))
+
+
+def _product(a: Dim, b: Dim) -> Dim:
+    terms = []
+    for m1, c1 in _terms(a):
+        for m2, c2 in _terms(b):
+            powers: dict[Atom, int] = {}
+            for atom, power in (*m1, *m2):
+                powers[atom] = powers.get(atom, 0) + power
+            terms.append((tuple(sorted(powers.items(), key=repr)), c1 * c2))
+    return _sum(terms)
+
+
+def _combine(a: Any, b: Any, rule: Callable[[Dim, Dim], Dim]) -> Any:
+    a, b = _plain(a), _plain(b)
+    if isinstance(a, (int, Size)) and isinstance(b, (int, Size)):
+        return rule(a, b)
+    return NotImplemented
+
+
+def _plain(a: Any) -> Any:
+    """NumPy integers are ints here; anything else is not ours to combine."""
+    if isinstance(a, bool) or isinstance(a, (int, Size)):
+        return a
+    return a.__index__() if type(a).__module__ == "numpy" and getattr(getattr(a, "dtype", None), "kind", "") in "iu" and a.ndim == 0 else a
+
+
+def _lifted(size: Size) -> Any:
+    if lift is None:
+        raise ShapeError("the expression floor is not loaded")
+    return lift(size)
+
+
+def _atom(rule: str, a: Dim, b: Dim) -> Size:
+    return Size((((((rule, _pack(a), _pack(b)), 1),), 1),))
+
+
+def _pack(dim: Dim) -> Any:
+    return dim.terms if isinstance(dim, Size) else dim
+
+
+def _unpack(part: Any) -> Dim:
+    return Size(part) if isinstance(part, tuple) else part
+
+
+def _evaluate_atom(atom: Atom, values: Mapping[str, int]) -> int:
+    if isinstance(atom, str):
+        return values[atom]
+    a, b = evaluate(_unpack(atom[1]), values), evaluate(_unpack(atom[2]), values)
+    return max(a, b) if atom[0] == "max" else a // b
+
+
+def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
+    if isinstance(atom, str):
+        return values.get(atom, symbol(atom))
+    rule = maximum if atom[0] == "max" else floordiv
+    return rule(substitute(_unpack(atom[1]), values), substitute(_unpack(atom[2]), values))
+
+
+def _render_atom(atom: Atom, name: Callable[[str], str], maximum: str, quotient: str) -> str:
+    if isinstance(atom, str):
+        return name(atom)
+    dims = [_unpack(part) for part in atom[1:]]
+    parts = [render(d, name, maximum, quotient) for d in dims]
+    if atom[0] == "max":
+        return maximum.format(*parts)
+    parts = [f"({t})" if isinstance(d, Size) and (len(d.terms) > 1 or "*" in t) else t for d, t in zip(dims, parts, strict=True)]
+    return quotient.format(*parts)
+
+
+def _positive(a: Dim) -> bool:
+    """Symbols are sizes other than 1 and may be 0, so nothing symbolic is surely positive."""
+    return isinstance(a, int) and a > 0
+
+
+def _known(dim: Dim, guards: Guards) -> bool:
+    return not isinstance(dim, Size) or dim.symbols() <= guards.values.keys()
+
+
+def _compare(relation: str, a: Dim, b: Dim) -> bool:
+    if not isinstance(a, (int, Size)) or not isinstance(b, (int, Size)):
+        return _RELATIONS[relation](float(a), float(b))  # type: ignore[arg-type]
+    difference = a - b
+    if isinstance(difference, int):
+        return _RELATIONS[relation](difference, 0)
+    guards = active_guards()
+    if guards is None or not _known(difference, guards):
+        raise ShapeError(f"whether {a} {relation} {b} is not known before the program is called; "
+                         "compare sizes inside a function given to pullback.compile, where they have values")
+    outcome = _RELATIONS[relation](evaluate(a, guards.values), evaluate(b, guards.values))
+    guards.record(relation, a, b, outcome)
+    return outcome
+
+
+def _learn(a: Dim, b: Dim, guards: Guards) -> None:
+    """Remember a == b by eliminating a symbol that stands alone, so that equal sizes print and plan alike."""
+    a, b = guards.canonical(a), guards.canonical(b)
+    if same(a, b):
+        return
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, Size) and len(one.terms) == 1 and one.terms[0][1] == 1 and len(one.terms[0][0]) == 1:
+            atom, power = one.terms[0][0][0]
+            if isinstance(atom, str) and power == 1 and atom not in (other.symbols() if isinstance(other, Size) else ()):
+                guards.equal[atom] = other
+                return

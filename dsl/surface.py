@@ -1,0 +1,258 @@
+"""Public functions over expressions: run at once where types are known, kept as written where they are not.
+
+A function decorated with `surface` sees typed expressions, Python scalars and static values only. Given an untyped expression the
+call itself becomes a node, `call`, which `specialize` runs again when the arrays of a call give every variable its type.
+"""
+
+from __future__ import annotations
+
+import functools
+import keyword
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import size as sizes
+from .errors import DTypeError, PullbackError, ShapeError
+from .node import FUNCTIONS, Constant, Expr, make, rewrite, user_line, where
+from .size import Dim, Size
+
+Function = Callable[..., Any]
+
+
+def surface(function: Function) -> Function:
+    """Register `function` under its name and let it take arrays, sizes and untyped expressions."""
+    name = function.__name__.rstrip("_")
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = _converted(args), {k: _converted(v) for k, v in kwargs.items()}
+        leaves: list[Expr] = []
+        _collect((args, kwargs), leaves)
+        if any(leaf.dtype is None for leaf in leaves):
+            return _defer(name, function, args, kwargs, leaves)
+        return function(*args, **kwargs)
+
+    FUNCTIONS[name] = call
+    return call
+
+
+def as_expr(value: Any, dtype: Any = None) -> Expr:
+    """`value` as an expression: arrays are copied as they are now, a Python number takes `dtype` (default: its own)."""
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, Size):
+        return size_value(value, dtype or np.int64)
+    if isinstance(value, (list, tuple)) and any(isinstance(v, (Expr, Size)) for v in _flat(value)):
+        return FUNCTIONS["stack"]([as_expr(v) for v in value])
+    array = np.asarray(value, dtype=dtype) if not hasattr(value, "__dlpack__") or isinstance(value, np.ndarray) else np.asarray(np.from_dlpack(value))
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
+        raise DTypeError(f"an array of dtype {array.dtype} cannot enter an expression: bool, integers, float32 and float64 can; convert it with .astype(...)")
+    return constant(array)
+
+
+def constant(array: Any) -> Expr:
+    """A captured array or scalar of native byte order."""
+    array = np.asarray(array)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return make("const", (), (Constant(array),), array.dtype, array.shape)
+
+
+def size_value(size: Dim, dtype: Any = np.int64) -> Expr:
+    """A size as a 0-d value."""
+    if not isinstance(size, Size):
+        return constant(np.asarray(size, dtype))
+    return make("size", (), (size,), dtype, ())
+
+
+sizes.lift = size_value
+
+
+class Var:
+    """`Var(name, shape=None, dtype=None)`: a named input of a program.
+
+    `shape`: None (nothing is known) or a tuple of ints, names (equal names are equal sizes) and None (any size).
+    Nothing need be declared; what is declared is checked where it is used and when the program is called.
+
+    Raises ValueError for a name that is no Python identifier or is a keyword.
+
+    >>> import pullback as pb
+    >>> pb.Var('w') @ pb.Var('x') + 1
+    w @ x + 1
+    """
+
+    def __new__(cls, name: str, shape: Any = None, dtype: Any = None) -> Expr:  # type: ignore[misc]
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(f"a variable's name is a Python identifier that is no keyword, not {name!r}: write for example Var('x')")
+        if shape is not None:
+            shape = (shape,) if isinstance(shape, (int, str)) else tuple(shape)
+            for dim in shape:
+                if not (dim is None or isinstance(dim, (int, np.integer)) and dim >= 0 or isinstance(dim, str) and dim.isidentifier()):
+                    raise ShapeError(f"a shape is a tuple of sizes, names and None, not {shape!r} (dimension {dim!r})")
+        dtype = None if dtype is None else input_dtype(np.dtype(dtype), name)
+        shadow = None
+        if shape is not None:
+            dims = tuple(sizes.symbol(d) if isinstance(d, str) else sizes.symbol(f"{name}_{i}") if d is None else int(d) for i, d in enumerate(shape))
+            shadow = make("var", (), (name,), dtype or np.float64, dims)
+        return make("var", (), (name, shape, None if dtype is None else dtype.str), None, None, shadow)
+
+
+def input_dtype(dtype: np.dtype, name: str) -> np.dtype:
+    """`dtype` in native byte order; DTypeError for what no kernel takes."""
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype == np.float16:
+        raise DTypeError(f"argument {name!r} has dtype {dtype}: expected bool, an integer type, float32 or float64; convert it with .astype(...)")
+    return dtype.newbyteorder("=")
+
+
+def specialize(roots: list[Expr], known: Mapping[Expr, Expr]) -> list[Expr]:
+    """Typed `roots`: untyped variables become the typed expressions `known` gives, deferred calls run.
+
+    Raises what the functions raise, with the line that the user wrote.
+    """
+
+    def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.op == "call":
+            try:
+                result = run_call(node, args)
+            except PullbackError as error:
+                if node.lines and "written at" not in str(error):
+                    raise type(error)(f"{error}\n  in {node}, written at {node.lines[0]}") from None
+                raise
+            return result
+        if node.op == "item":
+            return result_item(args[0], node.attrs[0])
+        if node.op == "var" and node.dtype is None:
+            raise PullbackError(f"the variable {node.attrs[0]!r} has no value{where(node)}")
+        return node if all(a is b for a, b in zip(args, node.args, strict=True)) else make(node.op, args, node.attrs, node.dtype, node.shape)
+
+    return rewrite(roots, rule, known)
+
+
+def run_call(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    """Run the deferred call `node` on typed arguments; several results come back as one `pack`."""
+    name, structure = node.attrs[:2]
+    positional, named = _restore(structure, args)
+    result = FUNCTIONS[name](*positional, **named)
+    return result if isinstance(result, Expr) else make("pack", _flat_results(result), (name,))
+
+
+def result_item(result: Expr, index: int) -> Expr:
+    return result.args[index] if result.op == "pack" else make("item", (result,), (index,))
+
+
+# ---- deferring --------------------------------------------------------------------------------------------------
+def _defer(name: str, function: Function, args: Any, kwargs: Any, leaves: list[Expr]) -> Any:
+    """The call as a node. Where every leaf has a declared shape the call also runs on the declarations, so that what does not fit
+    is refused here, at the user's line, and `.shape` is known."""
+    structure = _structure((args, tuple(sorted(kwargs.items()))), {leaf: i for i, leaf in enumerate(dict.fromkeys(leaves))})
+    unique = tuple(dict.fromkeys(leaves))
+    shadow = None
+    shadows = [leaf if leaf.dtype is not None else leaf.shadow for leaf in unique]
+    if all(s is not None for s in shadows):
+        shadow = _shadow(function, structure, shadows)
+    if isinstance(shadow, (tuple, list)):
+        call = make("call", unique, (name, structure))
+        return type(shadow)(make("item", (call,), (i,), None, None, s) for i, s in enumerate(shadow))
+    return make("call", unique, (name, structure), None, None, shadow)
+
+
+def _shadow(function: Function, structure: Any, shadows: list[Any]) -> Any:
+    positional, named = _restore(structure, shadows)
+    try:
+        return function(*positional, **named)
+    except ShapeError as error:
+        if "not known before" in str(error):
+            return None
+        raise ShapeError(f"{error} (at {user_line()})") from None
+
+
+def _converted(value: Any) -> Any:
+    """Arrays become constants; nests are walked; the rest stays."""
+    if isinstance(value, Expr) or value is None or isinstance(value, (str, bool, int, float, Size, np.dtype, type)):
+        return value
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_converted, value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_converted, value))
+    if isinstance(value, dict):
+        return {k: _converted(v) for k, v in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__dlpack__"):
+        return as_expr(value)
+    return value
+
+
+def _collect(value: Any, found: list[Expr]) -> None:
+    if isinstance(value, Expr):
+        found.append(value)
+    elif isinstance(value, (tuple, list)):
+        for v in value:
+            _collect(v, found)
+    elif isinstance(value, dict):
+        for v in value.values():
+            _collect(v, found)
+    elif isinstance(value, slice):
+        _collect((value.start, value.stop, value.step), found)
+
+
+class _Leaf:
+    """The place of an argument in the structure of a deferred call."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __hash__(self) -> int:
+        return hash(("leaf", self.index))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Leaf) and self.index == other.index
+
+
+def _structure(value: Any, places: dict[Expr, int]) -> Any:
+    if isinstance(value, Expr):
+        return _Leaf(places[value])
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return ("tuple", *(_structure(v, places) for v in value))
+    if isinstance(value, (tuple, list)):
+        return (type(value).__name__, *(_structure(v, places) for v in value))
+    if isinstance(value, dict):
+        return ("dict", *((k, _structure(v, places)) for k, v in value.items()))
+    if isinstance(value, slice):
+        return ("slice", *(_structure(v, places) for v in (value.start, value.stop, value.step)))
+    return ("value", value)
+
+
+def _restore(structure: Any, leaves: Any) -> Any:
+    def restore(part: Any) -> Any:
+        if isinstance(part, _Leaf):
+            return leaves[part.index]
+        kind, *rest = part
+        if kind == "value":
+            return rest[0]
+        if kind == "dict":
+            return {k: restore(v) for k, v in rest}
+        if kind == "slice":
+            return slice(*map(restore, rest))
+        return (tuple if kind == "tuple" else list)(map(restore, rest))
+
+    positional, named = restore(structure)
+    return positional, dict(named)
+
+
+def call_arguments(node: Expr) -> tuple[tuple, dict]:
+    """The arguments of a deferred call as the user gave them, with expressions in place."""
+    return _restore(node.attrs[1], node.args)
+
+
+def _flat(value: Any) -> Any:
+    for v in value:
+        if isinstance(v, (list, tuple)):
+            yield from _flat(v)
+        else:
+            yield v
+
+
+def _flat_results(result: Any) -> tuple[Expr, ...]:
+    return tuple(_flat(result if isinstance(result, (tuple, list)) else result.values()))

@@ -1,0 +1,1 @@
+"""Running a Program: one file per target, caches, threads and calls."""
