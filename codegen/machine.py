@@ -31,10 +31,33 @@ MACHINE: dict[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """A straight-line function: `result` is a name in `params` or assigned by `body`; all in one floating dtype."""
+    """A straight-line function of `params`, all of the floating `dtype`; `result` is a name in `params` or assigned by `body`.
+
+    `body` holds machine operations only; it may use other dtypes inside (integers of the same width, float64 in a float32 routine).
+    `domain`, if given, is a bool name in `body`: where it is false `result` is worthless, and the C function `LIBM[op]` gives the value.
+    Targets test it for all lanes at once and leave the straight line only for those (sin of an argument beyond 2^30).
+    """
 
     name: str
     dtype: str
     params: tuple[str, ...]
     body: tuple[Let, ...]
     result: str
+    domain: str | None = None
+
+
+def routine(op: str, dtype: str) -> Routine | None:
+    """The routine of row `op` for "float64" or "float32"; None where there is none (then see `LIBM`)."""
+    from .mathematics import build
+
+    return build(op, dtype)
+
+
+# row -> C99 function on doubles; the one on floats has the suffix f.
+LIBM: dict[str, str] = {
+    "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2", "log10": "log10", "log1p": "log1p",
+    "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2",
+    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh",
+    "power": "pow", "cbrt": "cbrt", "hypot": "hypot", "fmod": "fmod", "nextafter": "nextafter",
+    "erf": "erf", "erfc": "erfc", "gamma": "tgamma", "gammaln": "lgamma",
+}

@@ -1,0 +1,30 @@
+"""Elementary and special functions, each written once in machine operations, without a branch or a table lookup.
+
+`build(op, dtype)` gives the `Routine` of a row, or None. Results are within 2 ulp (`erf`, `power` and the gamma family: 4) and have the
+special values of C99; the same bits on every target whose fma is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from ..machine import Routine
+from . import exponential, logarithm
+from .scalar import Code, Value
+
+# name of the row -> (parameters, function of a Code and the parameters)
+FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
+    "exp": ("x", exponential.exp),
+    "log": ("x", logarithm.log),
+}
+
+
+@cache
+def build(op: str, dtype: str) -> Routine | None:
+    """The routine of row `op` for "float64" or "float32"; None where there is none."""
+    if op not in FUNCTIONS or dtype not in ("float64", "float32"):
+        return None
+    params, function = FUNCTIONS[op]
+    code = Code(dtype)
+    return code.routine(f"{op}_{dtype}", function(code, *map(code.param, params)))

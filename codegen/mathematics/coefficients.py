@@ -1,0 +1,111 @@
+"""The generator of `tables.py`: near-minimax polynomials and split constants, computed to 60 digits.
+
+    python -m pullback.codegen.mathematics.coefficients
+
+Every polynomial interpolates its function at Chebyshev nodes, which is within a small factor of the minimax error; its degree is
+chosen so that this error is well below the rounding of the format. Needs mpmath, which the package itself does not.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FORMATS = ("float64", "float32")
+
+
+def rounded(value: Any, dtype: str) -> float:
+    """The nearest number of `dtype`."""
+    return float(value) if dtype == "float64" else struct.unpack("<f", struct.pack("<f", float(value)))[0]
+
+
+def fit(f: Callable[[Any], Any], lo: Any, hi: Any, degree: int) -> list[Any]:
+    """Coefficients, lowest first, of the polynomial that equals `f` at the Chebyshev nodes of [lo, hi]."""
+    from mpmath import chop, cos, matrix, mp, mpf, pi
+
+    n = degree + 1
+    middle, half = (mpf(lo) + hi) / 2, (mpf(hi) - lo) / 2
+    # An even function about the middle of a symmetric interval would be asked for at 0, where formulas are often 0/0: shift a little.
+    nodes = [cos(pi * (2 * k + 1) / (2 * n)) + mpf(2) ** -150 for k in range(n)]
+    values = [f(middle + half * t) for t in nodes]
+    chebyshev = []
+    for j in range(n):
+        total = sum(v * cos(j * pi * (2 * k + 1) / (2 * n)) for k, v in enumerate(values))
+        chebyshev.append(total * (2 if j else 1) / n)
+    rows = [[mpf(1)], [mpf(0), mpf(1)]]
+    while len(rows) < n:
+        shifted, before = [mpf(0), *rows[-1]], rows[-2]
+        rows.append([2 * a - (before[i] if i < len(before) else 0) for i, a in enumerate(shifted)])
+    in_t = [sum(chebyshev[j] * rows[j][i] for j in range(i, n)) for i in range(n)]
+    return _substitute(in_t, -middle / half, 1 / half)
+
+
+def _substitute(coefficients: list[Any], a: Any, b: Any) -> list[Any]:
+    """Coefficients of p(a + b*x)."""
+    result = [coefficients[-1]]
+    for c in reversed(coefficients[:-1]):
+        moved = [a * r for r in result] + [0 * a]
+        for i, r in enumerate(result):
+            moved[i + 1] += b * r
+        moved[0] += c
+        result = moved
+    return result
+
+
+def split(value: Any, dtype: str, *bits: int) -> list[float]:
+    """`value` as a sum of numbers of `dtype`: one of each count of significant bits, then a full one."""
+    from mpmath import floor, frexp, ldexp
+
+    parts = []
+    for count in bits:
+        exponent = frexp(value)[1]
+        part = ldexp(floor(ldexp(value, count - exponent)), exponent - count)
+        parts.append(float(part))
+        value = value - part
+    return [*parts, rounded(value, dtype)]
+
+
+def tables() -> dict[str, dict[str, list[float]]]:
+    """Every table: name -> dtype -> numbers."""
+    import mpmath
+
+    with mpmath.workdps(60):
+        return {**_exponential(mpmath), **_logarithm(mpmath)}
+
+
+def _both(f: Callable[[Any], Any], lo: Any, hi: Any, degrees: tuple[int, int]) -> dict[str, list[float]]:
+    return {d: [rounded(c, d) for c in fit(f, lo, hi, n)] for d, n in zip(FORMATS, degrees, strict=True)}
+
+
+def _exponential(mp: Any) -> dict[str, dict[str, list[float]]]:
+    half = mp.log(2) / 2 * mp.mpf("1.0001")
+    return {
+        "EXP": _both(lambda r: (mp.expm1(r) - r) / r**2, -half, half, (10, 5)),            # (e^r - 1 - r) / r^2
+        "EXP2": _both(lambda r: mp.expm1(r * mp.log(2)) / r, -0.5001, 0.5001, (11, 6)),    # (2^r - 1) / r
+        "LN2": {d: split(mp.log(2), d, n) for d, n in zip(FORMATS, (42, 15), strict=True)},
+    }
+
+
+def _logarithm(mp: Any) -> dict[str, dict[str, list[float]]]:
+    top = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.0001")
+    series = _both(lambda t: (2 * mp.atanh(mp.sqrt(t)) / mp.sqrt(t) - 2) / t, 0, top, (6, 3))   # log((1+s)/(1-s)) = 2s + s t P(t), t = s^2
+    return {"LOG": series}
+
+
+def write(path: Path) -> None:
+    """Rewrite tables.py."""
+    lines = ['"""Coefficients and constants of the mathematics. Written by `python -m pullback.codegen.mathematics.coefficients`; do not edit."""', ""]
+    for name, formats in tables().items():
+        lines.append(f"{name} = {{")
+        for dtype, numbers in formats.items():
+            lines.append(f'    "{dtype}": (')
+            lines += [f"        {n!r}," for n in numbers]
+            lines.append("    ),")
+        lines.append("}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).with_name("tables.py"))
