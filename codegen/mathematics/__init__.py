@@ -1,7 +1,7 @@
 """Elementary and special functions, each written once in machine operations, without a branch or a table lookup.
 
-`build(op, dtype)` gives the `Routine` of a row, or None. Results are within 2 ulp (`erf`, `power` and the gamma family: 4) and have the
-special values of C99; the same bits on every target whose fma is exact.
+`build(op, dtype)` gives the `Routine` of a row, or None. Results are within 2 ulp (`erf`, `power` and the gamma family:
+4) and have the special values of C99; the same bits on every target whose fma is exact.
 """
 
 from __future__ import annotations
@@ -16,7 +16,21 @@ from .scalar import Code, Value
 # name of the row -> (parameters, function of a Code and the parameters)
 FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "exp": ("x", exponential.exp),
+    "exp2": ("x", exponential.exp2),
+    "expm1": ("x", exponential.expm1),
+    "tanh": ("x", exponential.tanh),
+    "sigmoid": ("x", exponential.sigmoid),
+    "sinh": ("x", exponential.sinh),
+    "cosh": ("x", exponential.cosh),
     "log": ("x", logarithm.log),
+    "log2": ("x", logarithm.log2),
+    "log10": ("x", logarithm.log10),
+    "log1p": ("x", logarithm.log1p),
+    "softplus": ("x", logarithm.softplus),
+    "asinh": ("x", logarithm.asinh),
+    "acosh": ("x", logarithm.acosh),
+    "atanh": ("x", logarithm.atanh),
+    "logaddexp": ("xy", logarithm.logaddexp),
 }
 
 

@@ -23,11 +23,11 @@ def rounded(value: Any, dtype: str) -> float:
 
 def fit(f: Callable[[Any], Any], lo: Any, hi: Any, degree: int) -> list[Any]:
     """Coefficients, lowest first, of the polynomial that equals `f` at the Chebyshev nodes of [lo, hi]."""
-    from mpmath import chop, cos, matrix, mp, mpf, pi
+    from mpmath import cos, mpf, pi
 
     n = degree + 1
     middle, half = (mpf(lo) + hi) / 2, (mpf(hi) - lo) / 2
-    # An even function about the middle of a symmetric interval would be asked for at 0, where formulas are often 0/0: shift a little.
+    # Shifted a little, because the middle of an interval is often 0, where formulas are 0/0.
     nodes = [cos(pi * (2 * k + 1) / (2 * n)) + mpf(2) ** -150 for k in range(n)]
     values = [f(middle + half * t) for t in nodes]
     chebyshev = []
@@ -79,24 +79,43 @@ def _both(f: Callable[[Any], Any], lo: Any, hi: Any, degrees: tuple[int, int]) -
     return {d: [rounded(c, d) for c in fit(f, lo, hi, n)] for d, n in zip(FORMATS, degrees, strict=True)}
 
 
+def _in_square(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """f as a function of t = s^2."""
+    from mpmath import sqrt
+
+    return lambda t: f(sqrt(t))
+
+
 def _exponential(mp: Any) -> dict[str, dict[str, list[float]]]:
     half = mp.log(2) / 2 * mp.mpf("1.0001")
     return {
         "EXP": _both(lambda r: (mp.expm1(r) - r) / r**2, -half, half, (10, 5)),            # (e^r - 1 - r) / r^2
-        "EXP2": _both(lambda r: mp.expm1(r * mp.log(2)) / r, -0.5001, 0.5001, (11, 6)),    # (2^r - 1) / r
+        "EXP2": _both(lambda r: mp.expm1(r * mp.log(2)) / r, -0.5001, 0.5001, (12, 6)),    # (2^r - 1) / r
         "LN2": {d: split(mp.log(2), d, n) for d, n in zip(FORMATS, (42, 15), strict=True)},
+        "SINH": _both(_in_square(lambda s: (mp.sinh(s) - s) / s**3), 0, 1, (7, 3)),
     }
 
 
 def _logarithm(mp: Any) -> dict[str, dict[str, list[float]]]:
+    # log((1 + s) / (1 - s)) = 2 s + s t P(t) with t = s^2
     top = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.0001")
-    series = _both(lambda t: (2 * mp.atanh(mp.sqrt(t)) / mp.sqrt(t) - 2) / t, 0, top, (6, 3))   # log((1+s)/(1-s)) = 2s + s t P(t), t = s^2
-    return {"LOG": series}
+    result = {"LOG": _both(_in_square(lambda s: (2 * mp.atanh(s) / s - 2) / s**2), 0, top, (6, 3))}
+    for base in (2, 10):
+        scale, two = 1 / mp.log(base), mp.log(2) / mp.log(base)
+        result[f"LOG_BASE_{base}"] = {d: [*split(scale, d, p), *split(two, d, n)]
+                                      for d, p, n in zip(FORMATS, (53, 24), (42, 15), strict=True)}
+    return result
 
 
 def write(path: Path) -> None:
     """Rewrite tables.py."""
-    lines = ['"""Coefficients and constants of the mathematics. Written by `python -m pullback.codegen.mathematics.coefficients`; do not edit."""', ""]
+    lines = [
+        '"""Coefficients and constants of the mathematics.',
+        "",
+        "Written by `python -m pullback.codegen.mathematics.coefficients`; do not edit.",
+        '"""',
+        "",
+    ]
     for name, formats in tables().items():
         lines.append(f"{name} = {{")
         for dtype, numbers in formats.items():
