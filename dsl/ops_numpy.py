@@ -1,0 +1,99 @@
+"""Meanings in NumPy of the rows that NumPy does not name itself. SciPy is imported on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+
+def special(name: str, *leading: int) -> Callable[..., Array]:
+    """`scipy.special.<name>` with `leading` arguments in front (the order of a polygamma), imported when first called."""
+
+    def function(*args: Array) -> Array:
+        import scipy.special
+
+        return getattr(scipy.special, name)(*leading, *args)
+
+    return function
+
+
+def sigmoid(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def softplus(x: Array) -> Array:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def log_sigmoid(x: Array) -> Array:
+    return -softplus(-x)
+
+
+def logit(x: Array) -> Array:
+    """log(x / (1 - x)); near 1/2 the quotient rounds next to 1, so the distance from 1 is formed first."""
+    return np.where(np.abs(x - 0.5) < 0.25, np.log1p((2 * x - 1) / (1 - x)), np.log(x / (1 - x)))
+
+
+def xlogy(x: Array, y: Array) -> Array:
+    return np.where((x == 0) & ~np.isnan(y), 0, x * np.log(y))
+
+
+def xlog1py(x: Array, y: Array) -> Array:
+    return np.where((x == 0) & ~np.isnan(y), 0, x * np.log1p(y))
+
+
+def rsqrt(x: Array) -> Array:
+    return 1 / np.sqrt(x)
+
+
+def reciprocal(x: Array) -> Array:
+    return 1 / x
+
+
+def round_half_even(x: Array) -> Array:
+    return np.rint(x) if x.dtype.kind == "f" else x
+
+
+def fma(x: Array, y: Array, z: Array) -> Array:
+    """x*y + z with one rounding; for float64 the product is split in halves, so the last bit may differ in rare ties."""
+    if x.dtype != np.float64:
+        return (x.astype(np.float64) * y + z).astype(x.dtype) if x.dtype.kind == "f" else x * y + z
+    product, total = x * y, x * y + z
+    (xh, xl), (yh, yl) = _split(x), _split(y)
+    low = ((xh * yh - product) + xh * yl + xl * yh) + xl * yl
+    back = total - product
+    rest = (product - (total - back)) + (z - back)
+    exact = total + (rest + low)
+    return np.where(np.isfinite(exact), exact, total)
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+    """Veltkamp's split of a double in two halves of 26 bits."""
+    scaled = 134217729.0 * x
+    high = scaled - (scaled - x)
+    return high, x - high
+
+
+def clip(x: Array, low: Array, high: Array) -> Array:
+    return np.minimum(np.maximum(x, low), high)
+
+
+def mask(c: Array, g: Array) -> Array:
+    return np.where(c, g, np.zeros((), g.dtype))
+
+
+def cast(x: Array, dtype: np.dtype) -> Array:
+    return x.astype(dtype)
+
+
+def bitcast(x: Array, dtype: np.dtype) -> Array:
+    return x.view(dtype)
+
+
+def identity(x: Array) -> Array:
+    return x
