@@ -186,7 +186,7 @@ def _sweep_once(root: Path) -> None:
 def _build() -> bytes:
     """The version of pullback, its source files as they lie there, and the Python that runs them."""
     package = Path(__file__).parents[1]
-    version = getattr(sys.modules.get(__package__.partition(".")[0]), "__version__", "")
+    version = getattr(sys.modules.get(__name__.partition(".")[0]), "__version__", "")
     facts = [version, sys.implementation.cache_tag or "", sys.platform]
     floors = (package / floor for floor in ("dsl", "codegen", "kernels"))
     for source in sorted(path for floor in floors for path in floor.rglob("*.py")):

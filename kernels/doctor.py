@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import NamedTuple
 
 from . import cache
@@ -81,7 +81,8 @@ def _threads() -> Iterator[Fact]:
 def _blas() -> Iterator[Fact]:
     import scipy
 
-    found = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    config = scipy.show_config(mode="dicts") or {}
+    found = config["Build Dependencies"]["blas"]
     yield Fact("BLAS", f"{found.get('name', '?')} {found.get('version', '')} (through scipy)")
 
 
@@ -114,9 +115,7 @@ def _nvrtc() -> Iterator[Fact]:
     if not _version("cuda-bindings"):
         yield Fact("NVRTC", "cuda-bindings is not installed", advice)
         return
-    from cuda.bindings import nvrtc
-
-    status, major, minor = nvrtc.nvrtcVersion()
+    status, major, minor = import_module("cuda.bindings.nvrtc").nvrtcVersion()
     works = int(status) == 0
     yield Fact("NVRTC", f"{major}.{minor}" if works else f"status {status}", "" if works else advice)
 

@@ -1,6 +1,8 @@
 """The tree, the wheel, the floors and what an import costs."""
 
 import ast
+import doctest
+import importlib
 import shutil
 import subprocess
 import sys
@@ -39,6 +41,12 @@ def imports(path: Path, module: str) -> list[tuple[str, bool]]:
                 full = f"{stem}.{alias.name}".lstrip(".")
                 found.append((full if full in MODULES or not stem else stem, id(node) not in late))
     return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_in_docstrings(module):
+    failed, _ = doctest.testmod(importlib.import_module(f"pullback.{module}"), optionflags=doctest.ELLIPSIS)
+    assert failed == 0
 
 
 def lowest_floor(name: str) -> int | None:
