@@ -40,6 +40,9 @@ def test_example_prints_what_is_shown(capsys):
                 assert printed.rstrip() == shown.rstrip()
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`([\w./]+/[\w.]+\.\w+)`", README))
+PATHS = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`([\w./]+/[\w.]+\.\w+)`", README)
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_files_that_it_names_exist(path):
     assert (Path(__file__).resolve().parents[1] / path).exists()
