@@ -1,7 +1,7 @@
 """How rows are computed by simpler ones on a target that has no operation or routine of their own.
 
-`<row>(op, *args)` serves every dtype; `_INTEGER` and `_BOOL` hold the rows that are computed otherwise there. A Python number is a
-constant of the operands' dtype.
+`<row>(op, *args)` serves every dtype; `_INTEGER` and `_BOOL` hold the rows that are computed otherwise there. A Python number
+is a constant of the operands' dtype.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def rsqrt(op: Ops, x: Value) -> Value:
 
 
 def floor_divide(op: Ops, x: Value, y: Value) -> Value:
-    """The whole quotient: (x - fmod)/y is within rounding of it, one too many where the signs of rest and divisor differ."""
+    """(x - fmod)/y is within rounding of the quotient, one too many where the signs of rest and divisor differ."""
     rest = op.fmod(x, y)
     wrong = op.logical_and(op.not_equal(rest, 0), op.logical_xor(op.less(rest, 0), op.less(y, 0)))
     near = op.round(op.divide(op.subtract(x, rest), y))
@@ -179,8 +179,8 @@ def _integer_signbit(op: Ops, x: Value) -> Value:
 
 
 _INTEGER: dict[str, Callable[..., Any]] = {
-    "floor": _same, "ceil": _same, "trunc": _same, "round": _same, "fma": _integer_fma, "sign": _integer_sign, "fmod": _integer_fmod,
-    "power": _integer_power, "isnan": _never, "isinf": _never, "isfinite": _always, "signbit": _integer_signbit,
+    "floor": _same, "ceil": _same, "trunc": _same, "round": _same, "fma": _integer_fma, "sign": _integer_sign,
+    "fmod": _integer_fmod, "power": _integer_power, "isnan": _never, "isinf": _never, "isfinite": _always, "signbit": _integer_signbit,
 }
 
 
@@ -233,7 +233,8 @@ _BOOL: dict[str, Callable[..., Any]] = {
     "add": _or, "multiply": _and, "maximum": _or, "minimum": _and, "fmax": _or, "fmin": _and, "abs": _same,
     "floor": _same, "ceil": _same, "trunc": _same, "round": _same,
     "bitwise_and": _and, "bitwise_or": _or, "bitwise_xor": _differ, "bitwise_invert": _not,
-    "equal": _agree, "not_equal": _differ, "less": _below, "less_equal": _at_most, "greater": _above, "greater_equal": _at_least,
+    "equal": _agree, "not_equal": _differ,
+    "less": _below, "less_equal": _at_most, "greater": _above, "greater_equal": _at_least,
     "isnan": _false, "isinf": _false, "isfinite": _true, "signbit": _false,
 }
 
@@ -241,7 +242,7 @@ _FLOAT_ONLY = {"floor_divide", "remainder"}     # on integers these are machine 
 
 
 def find(name: str, dtype: np.dtype) -> Callable[..., Any] | None:
-    """The expansion of row `name` on operands of `dtype`, None where it has none (a machine operation or an elementary function)."""
+    """The expansion of row `name` on operands of `dtype`; None where it is a machine operation or an elementary function."""
     if dtype.kind == "b" and name in _BOOL:
         return _BOOL[name]
     if dtype.kind in "iu" and name in _INTEGER:
@@ -253,5 +254,5 @@ def find(name: str, dtype: np.dtype) -> Callable[..., Any] | None:
 
 _GENERAL: dict[str, Callable[..., Any]] = {
     f.__name__: f for f in (
-        positive, sign, reciprocal, square, rsqrt, floor_divide, remainder, logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, logit,
-        xlogy, xlog1py, sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}
+        positive, sign, reciprocal, square, rsqrt, floor_divide, remainder,
+        logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, logit, xlogy, xlog1py, sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}

@@ -11,7 +11,7 @@ Array = Any
 
 
 def special(name: str, *leading: int) -> Callable[..., Array]:
-    """`scipy.special.<name>` with `leading` arguments in front (the order of a polygamma), imported when first called."""
+    """`scipy.special.<name>` with `leading` arguments in front (a polygamma's order), imported when first called."""
 
     def function(*args: Array) -> Array:
         import scipy.special
@@ -60,7 +60,7 @@ def round_half_even(x: Array) -> Array:
 
 
 def fma(x: Array, y: Array, z: Array) -> Array:
-    """x*y + z with one rounding; for float64 the product is split in halves, so the last bit may differ in rare ties."""
+    """x*y + z with one rounding; the float64 product is split in halves, so that rare ties may miss the last bit."""
     if x.dtype != np.float64:
         return (x.astype(np.float64) * y + z).astype(x.dtype) if x.dtype.kind == "f" else x * y + z
     product, total = x * y, x * y + z

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Union
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from .errors import DTypeError
 
 Point = tuple[float, ...]
-Special = tuple[Point, float, tuple[Union[float, None], ...]]     # arguments, value, partials (None: not asked)
+Special = tuple[Point, float, tuple[float | None, ...]]     # arguments, value, partials (None: not asked)
 _WEAK: dict[type, Any] = {int: 0, float: 0.0}                     # Python numbers never widen an array (NEP 50)
 
 
@@ -21,11 +21,12 @@ class Row:
     """One scalar operation.
 
     `meaning` is sympy text over `args` ("" where sympy has no word for it, such as bit operations).
-    `kind` is the dtype rule: 'float' (integers become float64), 'numeric' (the common dtype), 'compare' (common dtype, bool result),
-    'logical' (bool in and out), 'test' (own dtype in, bool out), 'integer', 'select' (a bool, then the common dtype), 'cast'.
-    `function` computes it on NumPy arrays. `infix` and `precedence` (Python's) say how it is written, `latex` with #1, #2 for arguments.
-    `domain` has an interval for each argument, inside which the operation is smooth except as `kinks` says; `edges` are further points
-    where it is smooth and hard; `special` are points with their value and partials spelt out.
+    `kind` is the dtype rule: 'float' (integers become float64), 'numeric' (the common dtype), 'compare' (common dtype, bool
+    result), 'logical' (bool in and out), 'test' (own dtype in, bool out), 'integer', 'select' (a bool, then the common
+    dtype), 'cast'.
+    `function` computes it on NumPy arrays. `infix` and `precedence` (Python's) say how it is written, `latex` with #1, #2
+    for arguments. `domain` has an interval for each argument, inside which the operation is smooth except as `kinks` says;
+    `edges` are further points where it is smooth and hard; `special` are points with their value and partials spelt out.
     `tolerance` counts units of epsilon, relative to the value plus `absolute`.
     `jumps`: piecewise constant, so there is no derivative and a gradient that has no other path is refused.
     `linear`: the derivative along tangents is the row itself applied to them (bool arguments kept).
@@ -74,13 +75,15 @@ class Row:
 
     def tex(self, *args: str) -> str:
         """LaTeX of the operation on LaTeX texts."""
-        text = self.latex or rf"\operatorname{{{self.name.replace('_', chr(92) + '_')}}}\left({', '.join(f'#{i + 1}' for i in range(len(args)))}\right)"
+        places = ", ".join(f"#{i + 1}" for i in range(len(args)))
+        name = self.name.replace("_", r"\_")
+        text = self.latex or rf"\operatorname{{{name}}}\left({places}\right)"
         for i, arg in enumerate(args):
             text = text.replace(f"#{i + 1}", arg)
         return text
 
     def close(self, actual: Any, expected: Any, factor: float = 1.0) -> np.ndarray:
-        """Where `actual` agrees with `expected` within `factor` times the tolerance in the precision of `actual`; NaN equals NaN."""
+        """Where `actual` agrees with `expected` within `factor` times the tolerance of its precision; NaN equals NaN."""
         actual, expected = np.asarray(actual), np.asarray(expected)
         if actual.dtype.kind != "f":
             return actual == expected
@@ -88,13 +91,13 @@ class Row:
             limits = np.finfo(actual.dtype)
             bound = factor * self.tolerance * limits.eps * (np.abs(expected) + self.absolute) + limits.tiny
             near = np.abs(actual.astype(np.float64) - expected) <= bound
-        return (near & np.isfinite(actual)) | (actual == expected.astype(actual.dtype)) | (np.isnan(actual) & np.isnan(expected))
+            same = actual == expected.astype(actual.dtype)
+        return (near & np.isfinite(actual)) | same | (np.isnan(actual) & np.isnan(expected))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _signature(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...], np.dtype]:
-    rule = {"float": _float, "numeric": _numeric, "integer": _numeric, "compare": _compare, "logical": _logical, "test": _test, "select": _select}
-    types, result = rule[row.kind](row, operands)
+    types, result = _RULES[row.kind](row, operands)
     for dtype in (*types, result):
         _supported(row.name, dtype)
     return types, result
@@ -106,7 +109,8 @@ def _common(operands: tuple[Any, ...]) -> np.dtype:
 
 def _supported(name: str, dtype: np.dtype) -> np.dtype:
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise DTypeError(f"{name} takes floats, integers and bools, got {dtype}; convert the array with .astype('float64') first")
+        raise DTypeError(f"{name} takes floats, integers and bools of at most 8 bytes, got {dtype}; "
+                         "convert the array with .astype('float64') first")
     return dtype
 
 
@@ -125,13 +129,10 @@ def _numeric(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...],
         except TypeError:
             _supported(row.name, result)
             wanted = "integers or bools" if row.kind == "integer" else "numbers"
-            hint = "use pb.logical_not or pb.logical_xor" if result.kind == "b" else "convert the operands with .astype first"
-            raise DTypeError(f"{row.name} takes {wanted}, got {', '.join(_spell(o) for o in operands)}; {hint}") from None
+            hint = "use pb.logical_not or pb.logical_xor" if result.kind == "b" else "convert the operands with .astype"
+            found = ", ".join(o.__name__ if isinstance(o, type) else str(o) for o in operands)
+            raise DTypeError(f"{row.name} takes {wanted}, got {found}; {hint}") from None
     return (result,) * len(operands), result
-
-
-def _spell(operand: Any) -> str:
-    return operand.__name__ if isinstance(operand, type) else str(operand)
 
 
 def _compare(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...], np.dtype]:
@@ -149,3 +150,9 @@ def _test(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...], np
 def _select(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...], np.dtype]:
     result = _common(operands[1:])
     return (np.dtype(bool), *(result,) * (len(operands) - 1)), result
+
+
+_RULES: dict[str, Callable[[Row, tuple[Any, ...]], tuple[tuple[np.dtype, ...], np.dtype]]] = {
+    "float": _float, "numeric": _numeric, "integer": _numeric, "compare": _compare, "logical": _logical, "test": _test,
+    "select": _select,
+}
