@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from ..machine import Routine
-from . import exponential, logarithm
+from . import circular, exponential, logarithm
 from .scalar import Code, Value
 
 # name of the row -> (parameters, function of a Code and the parameters)
@@ -30,6 +30,13 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "asinh": ("x", logarithm.asinh),
     "acosh": ("x", logarithm.acosh),
     "atanh": ("x", logarithm.atanh),
+    "sin": ("x", circular.sin),
+    "cos": ("x", circular.cos),
+    "tan": ("x", circular.tan),
+    "asin": ("x", circular.asin),
+    "acos": ("x", circular.acos),
+    "atan": ("x", circular.atan),
+    "atan2": ("yx", circular.atan2),
     "logaddexp": ("xy", logarithm.logaddexp),
 }
 
@@ -41,4 +48,6 @@ def build(op: str, dtype: str) -> Routine | None:
         return None
     params, function = FUNCTIONS[op]
     code = Code(dtype)
-    return code.routine(f"{op}_{dtype}", function(code, *map(code.param, params)))
+    values = tuple(map(code.param, params))
+    domain = circular.within_reach(*values) if op in ("sin", "cos", "tan") else None
+    return code.routine(f"{op}_{dtype}", function(code, *values), domain)

@@ -72,7 +72,7 @@ def tables() -> dict[str, dict[str, list[float]]]:
     import mpmath
 
     with mpmath.workdps(60):
-        return {**_exponential(mpmath), **_logarithm(mpmath)}
+        return {**_exponential(mpmath), **_logarithm(mpmath), **_circular(mpmath)}
 
 
 def _both(f: Callable[[Any], Any], lo: Any, hi: Any, degrees: tuple[int, int]) -> dict[str, list[float]]:
@@ -105,6 +105,18 @@ def _logarithm(mp: Any) -> dict[str, dict[str, list[float]]]:
         result[f"LOG_BASE_{base}"] = {d: [*split(scale, d, p), *split(two, d, n)]
                                       for d, p, n in zip(FORMATS, (53, 24), (42, 15), strict=True)}
     return result
+
+
+def _circular(mp: Any) -> dict[str, dict[str, list[float]]]:
+    eighth = (mp.pi / 4 * mp.mpf("1.001")) ** 2
+    return {
+        "HALF_PI": {d: split(mp.pi / 2, d, n - 2, n) for d, n in zip(FORMATS, (53, 24), strict=True)},
+        "PI_BY_2": {d: split(mp.pi / 2, d, n) for d, n in zip(FORMATS, (53, 24), strict=True)},
+        "SIN": _both(_in_square(lambda s: (mp.sin(s) - s) / s**3), 0, eighth, (5, 3)),
+        "COS": _both(_in_square(lambda s: (mp.cos(s) - 1 + s**2 / 2) / s**4), 0, eighth, (5, 2)),
+        "ASIN": _both(_in_square(lambda s: (mp.asin(s) / s - 1) / s**2), 0, 0.25, (13, 5)),
+        "ATAN": _both(_in_square(lambda s: (mp.atan(s) / s - 1) / s**2), 0, 0.172, (11, 4)),
+    }
 
 
 def write(path: Path) -> None:

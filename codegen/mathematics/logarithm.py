@@ -134,11 +134,13 @@ def asinh(code: Code, x: Value) -> Value:
 
 
 def acosh(code: Code, x: Value) -> Value:
+    """log1p(t + sqrt(t^2 + 2t)) with t = x - 1; log(2x) where t^2 would overflow."""
     large = x > 2.0 ** (BIAS[x.dtype] // 2 - 4)
     t = x - 1.0
-    root = code.sqrt(t * (x + 1.0))
-    result = log1p_of(code, code.where(large, x, t + root)) + code.where(large, math.log(2.0), 0.0)
-    return code.where(x < 1.0, math.nan, result)
+    root = code.sqrt(code.fma(t, t, t + t))
+    total = root + t
+    result = log1p_of(code, code.where(large, x, total), code.where(large, 0.0, (root - total) + t))
+    return code.where(x < 1.0, math.nan, result + code.where(large, math.log(2.0), 0.0))
 
 
 def atanh(code: Code, x: Value) -> Value:
