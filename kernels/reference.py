@@ -62,7 +62,7 @@ def _value(node: Expr, sizes: Sizes, done: Mapping[Expr, Any]) -> Any:
     if node.op in RULES:
         return RULES[node.op](node, sizes, *arguments)
     if node.op in ops.ROWS:
-        return ops.ROWS[node.op].numpy(*arguments)
+        return ops.ROWS[node.op].numpy(*arguments, dtype=node.dtype)
     raise PullbackError(f"the reference target does not know the operation {node.op!r}")
 
 
@@ -118,10 +118,6 @@ def _iota(node: Expr, sizes: Sizes) -> Any:
 
 
 # ---- renumbering ------------------------------------------------------------------------------------------------
-def _cast(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
-    return x.astype(node.dtype)
-
-
 def _broadcast(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
     dims, shape = node.attrs[0], _shape(node.attrs[1], sizes)
     assert list(dims) == sorted(set(dims)), f"axes {dims} are not in order"
@@ -228,7 +224,7 @@ def _item(node: Expr, sizes: Sizes, parts: tuple) -> Any:
 # Loops and branches come here too: `loop` evaluates its body with `evaluate` once per iteration and returns a tuple.
 RULES: dict[str, Rule] = {
     "var": _var, "const": _const, "size": _size, "iota": _iota,
-    "cast": _cast, "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose,
+    "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose,
     "slice": _slice, "place": _place, "concat": _concat, "update": _update,
     "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
