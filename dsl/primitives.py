@@ -44,15 +44,20 @@ def elementwise(name: str, *args: Expr) -> Expr:
 
 def promoted(name: str, args: tuple[Any, ...]) -> list[Expr]:
     """`args` cast to the dtypes that row `name` computes in; Python numbers and sizes never widen an array."""
-    fixed = ops.ROWS[name].fixed                      # leading arguments with a dtype of their own: where(condition, ..)
-    head = [cast(as_expr(a), "bool") for a in args[:fixed]]
-    rest = args[fixed:]
-    weak = [a for a in rest if isinstance(a, (*PyScalar, Size))]
-    if len(weak) == len(rest):
-        rest = tuple(as_expr(a) for a in rest)
-    kinds = [a.dtype if isinstance(a, Expr) else 1 if isinstance(a, Size) else a for a in rest]
-    common = ops.compute_dtype(name, np.result_type(*kinds))
-    return head + [_weak(a, common) if not isinstance(a, Expr) else cast(a, common) for a in rest]
+    operands = [a if isinstance(a, (Expr, Size, *PyScalar)) else as_expr(a) for a in args]
+    if not any(isinstance(a, Expr) for a in operands):
+        operands = [as_expr(a) for a in operands]
+    if ops.ROWS[name].kind == "compare":
+        operands = [as_expr(a) if isinstance(a, int) and not _fits(a, operands) else a for a in operands]
+    kinds = [a.dtype if isinstance(a, Expr) else 1 if isinstance(a, Size) else a for a in operands]
+    dtypes = ops.operand_dtypes(name, *kinds)
+    return [cast(a, d) if isinstance(a, Expr) else _weak(a, d) for a, d in zip(operands, dtypes, strict=True)]
+
+
+def _fits(value: int, operands: list[Any]) -> bool:
+    """Whether the Python integer fits the integer arrays that it is compared with."""
+    kinds = [a.dtype for a in operands if isinstance(a, Expr) and a.dtype.kind in "iu"]
+    return all(np.iinfo(d).min <= value <= np.iinfo(d).max for d in kinds)
 
 
 def _weak(value: Any, dtype: np.dtype) -> Expr:
@@ -108,12 +113,13 @@ def broadcast_to(x: Expr, shape: Shape) -> Expr:
     if same_shape(x.shape, shape):
         return x
     offset = len(shape) - len(x.shape)
-    kept = [i for i, dim in enumerate(x.shape) if not _repeats(dim, shape[offset + i])]
+    kept = [i for i, dim in enumerate(x.shape) if not repeats(dim, shape[offset + i])]
     squeezed = reshape(x, tuple(x.shape[i] for i in kept)) if len(kept) < len(x.shape) else x
     return broadcast(squeezed, tuple(offset + i for i in kept), shape)
 
 
-def _repeats(dim: Dim, target: Dim) -> bool:
+def repeats(dim: Dim, target: Dim) -> bool:
+    """Whether an axis of size `dim` repeats to become one of size `target`."""
     if same(dim, target):
         return False
     if isinstance(dim, int):

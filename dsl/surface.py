@@ -34,6 +34,7 @@ def surface(function: Function) -> Function:
             return _defer(name, function, args, kwargs, leaves)
         return function(*args, **kwargs)
 
+    call.__name__ = call.__qualname__ = name
     FUNCTIONS[name] = call
     return call
 
@@ -169,6 +170,8 @@ def _shadow(function: Function, structure: Any, shadows: list[Any]) -> Any:
 
 def _converted(value: Any) -> Any:
     """Arrays become constants; nests are walked; the rest stays."""
+    if isinstance(value, np.generic):      # before float: np.float64 is one, and no weak scalar
+        return as_expr(value)
     if isinstance(value, Expr) or value is None or isinstance(value, (str, bool, int, float, Size, np.dtype, type)):
         return value
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -177,7 +180,7 @@ def _converted(value: Any) -> Any:
         return type(value)(map(_converted, value))
     if isinstance(value, dict):
         return {k: _converted(v) for k, v in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__dlpack__"):
+    if isinstance(value, np.ndarray) or hasattr(value, "__dlpack__"):
         return as_expr(value)
     return value
 
