@@ -1,0 +1,101 @@
+"""How the rows of a kernel are cut into chunks, from sizes alone: the same results whatever the number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..dsl.size import Dim, evaluate, symbol
+from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Store, walk_stmts
+
+# Elements of work that make a chunk worth its start.
+GRAIN = 32768
+MOST = 64
+# A kernel whose chunks each write a whole array of partial results has fewer of them.
+MOST_PARTIALS = 16
+# Rows of a chunk are a multiple of this where rows run in lanes, so that a row keeps its lane.
+QUANTUM = 16
+# Elements of a combine step that one thread takes at a time.
+COMBINE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """What decides the number of chunks of one kernel."""
+
+    chunks: str
+    rows: Dim
+    work: Dim
+    quantum: int
+    most: int
+
+
+def quantum(kernel: Kernel) -> int:
+    return QUANTUM if kernel.vector else 1
+
+
+def is_cut(kernel: Kernel, program: Program) -> bool:
+    """Whether the rows of `kernel` run in several chunks."""
+    return not kernel.serial and kernel.chunks in program.sizes
+
+
+def chunked_kernels(program: Program) -> list[Chunked]:
+    found = []
+    for kernel in program.kernels():
+        if is_cut(kernel, program):
+            wide = any(not isinstance(c.count, int) or c.count > GRAIN // 64 for c in kernel.combine)
+            found.append(
+                Chunked(
+                    kernel.chunks, kernel.rows.extent, kernel.work, quantum(kernel), MOST_PARTIALS if wide else MOST
+                )
+            )
+    return found
+
+
+def count_chunks(rows: int, work: int, quantum: int, most: int) -> int:
+    """About GRAIN elements each, at least one chunk, none without rows."""
+    wanted = max(1, min(most, rows * work // GRAIN, rows))
+    each = -(-rows // wanted)
+    each = max(1, -(-each // quantum) * quantum)
+    return max(1, -(-rows // each))
+
+
+def chunking(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The number of chunks for every chunk symbol of `program`, where its inputs have `sizes`."""
+    counts = {kernel.chunks: 1 for kernel in program.kernels() if kernel.chunks in program.sizes}
+    for c in chunked_kernels(program):
+        rows, work = evaluate(c.rows, sizes), evaluate(c.work, sizes)
+        counts[c.chunks] = max(counts[c.chunks], count_chunks(rows, work, c.quantum, c.most))
+    return counts
+
+
+def combine_kernel(program: Program, kernel: Kernel, number: int) -> Kernel:
+    """The fold of one kernel's partial results, as a kernel of its own: a row per element, chunks in order."""
+    combine = kernel.combine[number]
+    chunks = symbol(kernel.chunks) if kernel.chunks in program.sizes else 1
+    j, c, rest, dtype = "j", "c", chunks - 1, program.buffers[combine.target].dtype
+    first = Load("first", dtype, combine.partial, Offset(0, ((j, 1),)))
+    other = Load("partial", dtype, combine.partial, Offset(combine.count, ((c, combine.count), (j, 1))))
+    fold = For(
+        (Axis(c, rest),),
+        (other, Let("next", dtype, combine.op, ("state", "partial"))),
+        carries=(Carry("state", "total", dtype, "first", "next"),),
+    )
+    store = Store(combine.target, Offset(0, ((j, 1),)), "total")
+    title = (f"{combine.target} = {combine.op} of {combine.partial} over the chunks of {kernel.name}",)
+    single = isinstance(combine.count, int) and combine.count == 1
+    return Kernel(
+        f"{kernel.name}_combine{number}",
+        title,
+        Axis(j, combine.count),
+        chunks,
+        (first, fold, store),
+        vector=not single,
+        chunk="part",
+        chunks="",
+        fuses=(),
+    )
+
+
+def statement_count(kernel: Kernel) -> int:
+    return sum(1 for s in walk_stmts(kernel.body) if isinstance(s, (Let, Load, Store)))

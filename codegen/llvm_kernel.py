@@ -1,0 +1,223 @@
+"""A Kernel as an LLVM function over one chunk of rows.
+
+Vector loops become explicit vectors: a main loop without masks and one masked turn for the tail; a long body is printed once, masked, which
+halves its compile time. What does not depend on the lane stays scalar and is spread on use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .llvm_function import Function, State, Value, literal_text, register_type
+from .llvm_memory import Memory
+from .llvm_ops import PRINTERS, Op
+from .llvm_routines import Routines
+from .program import (
+    Acc,
+    Axis,
+    Carry,
+    Check,
+    For,
+    Kernel,
+    Let,
+    Load,
+    Operand,
+    Program,
+    Stmt,
+    Store,
+    Update,
+    kernel_lanes,
+    walk_stmts,
+)
+
+# Bodies longer than this are printed once (masked) instead of twice (main and tail).
+LONG = 150
+PARAMETERS = "ptr %bufs, ptr %sizes, ptr %error, i64 %chunk, i64 %lo, i64 %hi"
+
+
+class KernelWriter(Memory):
+    """Prints the statements of one kernel."""
+
+    def __init__(self, program: Program, kernel: Kernel, routines: Routines) -> None:
+        self.f = Function(program.sizes)
+        self.kernel, self.routines = kernel, routines
+        self.lanes = kernel_lanes(kernel)
+        self.values: dict[str, Value] = {kernel.chunk: Value("%chunk", "int64")}
+        self.lane_axis: str | None = None
+        self.mask: str | None = None
+        self.mask_depth = -1
+        self.buffers = program.buffers
+        self.numbers = {name: k for k, name in enumerate(program.buffers)}
+        statements = list(walk_stmts(kernel.begin + kernel.body + kernel.end))
+        self.written = {s.buffer for s in statements if isinstance(s, (Store, Update))}
+        self.inline = routines.worth_inlining(statements)
+
+    def write(self) -> str:
+        kernel, f = self.kernel, self.f
+        self.stmts(kernel.begin)
+        loop = For((kernel.rows,), kernel.body, kernel.accs, vector=kernel.vector)
+        self.for_loop(loop, "%lo", "%hi")
+        self.stmts(kernel.end)
+        f.line("ret void")
+        return f"define internal void @kernel.{kernel.name}({PARAMETERS}) #0 {{\nentry:\n  %spare = alloca i64\n{f.text()}\n}}\n"
+
+    # ---- values -------------------------------------------------------------------------------------------------
+    def operand(self, operand: Operand) -> Value:
+        if not isinstance(operand, str):
+            return self.f.constant(operand)
+        value = self.values[operand]
+        if operand == self.lane_axis:
+            counting = ", ".join(f"i64 {k}" for k in range(self.lanes))
+            wide = self.f.pure(
+                f"add <{self.lanes} x i64> {self.f.widen(value, self.lanes)}, <{counting}>", value.depth, operand
+            )
+            return value._replace(text=wide, width=self.lanes)
+        return value
+
+    def wide(self, operand: Operand) -> str:
+        return self.f.widen(self.operand(operand), self.lanes)
+
+    def combine(self, op: str, dtype: str, a: str, b: str, width: int) -> str:
+        """`a op b` on registers, here."""
+        return PRINTERS[op](Op(self.f, op, dtype, (a, b), (dtype, dtype), width, self.f.depth))
+
+    # ---- statements ---------------------------------------------------------------------------------------------
+    def stmts(self, stmts: tuple[Stmt, ...]) -> None:
+        for stmt in stmts:
+            if isinstance(stmt, Let):
+                self.let(stmt)
+            elif isinstance(stmt, Load):
+                self.load(stmt)
+            elif isinstance(stmt, Store):
+                self.store(stmt)
+            elif isinstance(stmt, Update):
+                self.update(stmt)
+            elif isinstance(stmt, Check):
+                self.check(stmt)
+            else:
+                self.for_loop(stmt, "0", self.f.size(stmt.axes[-1].extent))
+
+    def let(self, stmt: Let) -> None:
+        args = [self.operand(a) for a in stmt.args]
+        width = max((a.width for a in args), default=0)
+        texts = [self.f.widen(a, width) if width else a.text for a in args]
+        op = Op(
+            self.f, stmt.op, stmt.dtype, texts, [a.dtype for a in args], width, max((a.depth for a in args), default=-1)
+        )
+        printer = PRINTERS.get(stmt.op)
+        text = printer(op) if printer else self.routines.call(op, self.inline)
+        self.values[stmt.name] = Value(text, stmt.dtype, width, op.depth)
+
+    def check(self, stmt: Check) -> None:
+        """Atomic minimum: whichever thread comes first, the reported error is the same."""
+        f, ok = self.f, self.operand(stmt.ok)
+        good = ok.text
+        if ok.width:
+            kind = register_type("bool", self.lanes)
+            if self.mask:
+                good = f.emit(f"select {kind} {self.mask}, {kind} {good}, {kind} splat (i1 true)")
+            good = f.emit(f.call("i1", f"llvm.vector.reduce.and.v{self.lanes}i1", f"{kind} {good}", kind))
+        bad, fine = f.fresh("bad"), f.fresh("fine")
+        f.line(f"br i1 {good}, label %{fine}, label %{bad}, !prof !0")
+        f.open_block(bad)
+        f.line(f"atomicrmw umin ptr %error, i64 {stmt.code} monotonic")
+        f.line(f"br label %{fine}")
+        f.open_block(fine)
+
+    # ---- loops --------------------------------------------------------------------------------------------------
+    def for_loop(self, loop: For, lo: str, hi: str) -> None:
+        """`lo` and `hi` bound the last axis; the others run over their extents."""
+        width = self.lanes if loop.vector or self.lane_axis else 0
+        states: list[State] = [
+            (register_type(a.dtype, width), _spread(literal_text(a.identity), a.dtype, width)) for a in loop.accs
+        ]
+        for carry in loop.carries:
+            init = self.operand(carry.init)
+            states.append((register_type(carry.dtype, width), self.f.widen(init, width) if width else init.text))
+        last, *outer = reversed(loop.axes)
+        turn: Callable[[list[State]], list[str]] = lambda s: self.innermost(loop, last, lo, hi, s)
+        for axis in outer:
+            turn = self.around(axis, turn)
+        results = turn(states)
+        for acc, result in zip(loop.accs, results, strict=False):
+            if loop.vector:
+                self.values[acc.name] = Value(self.fold(acc, result), acc.dtype, 0, self.f.depth)
+            else:
+                self.values[acc.name] = Value(result, acc.dtype, width, self.f.depth)
+        for carry, result in zip(loop.carries, results[len(loop.accs) :], strict=True):
+            self.values[carry.result] = Value(result, carry.dtype, width, self.f.depth)
+
+    def around(self, axis: Axis, inner: Callable[[list[State]], list[str]]) -> Callable[[list[State]], list[str]]:
+        def turn(states: list[State]) -> list[str]:
+            def body(index: str, names: list[str]) -> list[str]:
+                self.values[axis.name] = Value(index, "int64", 0, self.f.depth)
+                return inner([(kind, name) for (kind, _), name in zip(states, names, strict=True)])
+
+            return self.f.loop("0", self.f.size(axis.extent), 1, states, body)
+
+        return turn
+
+    def innermost(self, loop: For, axis: Axis, lo: str, hi: str, states: list[State]) -> list[str]:
+        if not loop.vector:
+            return self.f.loop(lo, hi, 1, states, lambda index, names: self.turn(loop, axis, index, names))
+        f, self.lane_axis = self.f, axis.name
+        long = sum(1 for _ in walk_stmts(loop.body)) > LONG
+        middle = lo
+        if not long:
+            span = f.pure(f"sub i64 {hi}, {lo}", -1)
+            middle = f.pure(f"add i64 {lo}, {f.pure(f'and i64 {span}, {-self.lanes}', -1)}", -1)
+            names = f.loop(lo, middle, self.lanes, states, lambda index, names: self.turn(loop, axis, index, names))
+            states = [(kind, name) for (kind, _), name in zip(states, names, strict=True)]
+        result = f.loop(
+            middle, hi, self.lanes, states, lambda index, names: self.masked_turn(loop, axis, index, hi, names)
+        )
+        self.lane_axis = None
+        return result
+
+    def masked_turn(self, loop: For, axis: Axis, index: str, hi: str, names: list[str]) -> list[str]:
+        f, counting = self.f, ", ".join(f"i64 {k}" for k in range(self.lanes))
+        left = f.widen(Value(f.emit(f"sub i64 {hi}, {index}"), "int64", 0, f.depth), self.lanes)
+        self.mask, self.mask_depth = f.emit(f"icmp slt <{self.lanes} x i64> <{counting}>, {left}", "mask"), f.depth
+        results = self.turn(loop, axis, index, names)
+        for k, acc in enumerate(loop.accs):
+            kind = register_type(acc.dtype, self.lanes)
+            results[k] = f.emit(f"select <{self.lanes} x i1> {self.mask}, {kind} {results[k]}, {kind} {names[k]}")
+        self.mask, self.mask_depth = None, -1
+        return results
+
+    def turn(self, loop: For, axis: Axis, index: str, names: list[str]) -> list[str]:
+        """One turn of the innermost loop: the states after it."""
+        f, width = self.f, self.lanes if self.lane_axis else 0
+        self.values[axis.name] = Value(index, "int64", 0, f.depth)
+        carried = names[len(loop.accs) :]
+        for carry, name in zip(loop.carries, carried, strict=True):
+            self.values[carry.name] = Value(name, carry.dtype, width, f.depth)
+        self.stmts(loop.body)
+        results = [
+            self.combine(a.op, a.dtype, name, self.states_value(a, width), width)
+            for a, name in zip(loop.accs, names, strict=False)
+        ]
+        return results + [self.states_value(c, width) for c in loop.carries]
+
+    def states_value(self, state: Acc | Carry, width: int) -> str:
+        return self.wide(state.value) if width else self.operand(state.value).text
+
+    def fold(self, acc: Acc, lanes: str) -> str:
+        """Lane l with lane l + half, until one is left."""
+        f, width = self.f, self.lanes
+        while width > 1:
+            kind, half = register_type(acc.dtype, width), width // 2
+            low, high = (
+                f.emit(
+                    f"shufflevector {kind} {lanes}, {kind} poison, <{half} x i32> <"
+                    + ", ".join(f"i32 {k + at}" for k in range(half))
+                    + ">"
+                )
+                for at in (0, half)
+            )
+            lanes, width = self.combine(acc.op, acc.dtype, low, high, half), half
+        return f.emit(f"extractelement {register_type(acc.dtype, 1)} {lanes}, i64 0", acc.name)
+
+
+def _spread(text: str, dtype: str, width: int) -> str:
+    return f"splat ({register_type(dtype, 0)} {text})" if width else text

@@ -1,0 +1,177 @@
+"""The CPU target: IR text to object code, and running it.
+
+`compile_ir` needs llvmlite once per program; `load_object` maps the cached bytes into this process without Numba. `CpuProgram` holds what
+a call needs; everything in it can be written as JSON, so that a disk hit does not build the Program again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from ..codegen.chunks import chunked_kernels, count_chunks
+from ..codegen.llvm import ARGUMENTS
+from ..codegen.program import Kernel, Library, Program, walk_steps, walk_stmts
+from ..dsl.errors import CompileError
+from ..dsl.size import render
+
+_lock = threading.RLock()
+_engines: list[Any] = []  # loaded code lives as long as the process
+_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+WORDS = len(ARGUMENTS)
+NO_ERROR = -1
+
+
+@functools.cache
+def _llvm() -> Any:
+    """llvmlite's binding with this machine's code generator switched on."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+    return llvm
+
+
+def host() -> tuple[str, str]:
+    """The name and features of this machine's processor, as LLVM spells them."""
+    llvm = _llvm()
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def target_machine(level: int = 2) -> Any:
+    llvm = _llvm()
+    name, features = host()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(
+        cpu=name, features=features, opt=level, reloc="pic", codemodel="small", jit=True
+    )
+
+
+def _module(text: str, machine: Any) -> Any:
+    llvm = _llvm()
+    if not llvm.get_default_triple().startswith(("x86_64", "i686", "amd64")):
+        text = text.replace('"PAUSE"', '"yield"')
+    try:
+        module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n' + text)
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError(f"LLVM refused generated IR, a defect of pullback: {error}") from None
+    return module
+
+
+def compile_ir(text: str) -> bytes:
+    """Object code of an IR module for this machine. Raises CompileError where LLVM refuses the text."""
+    with _lock:
+        machine = target_machine()
+        return machine.emit_object(_module(text, machine))
+
+
+def assembly(text: str) -> str:
+    """The machine code of an IR module, to be read."""
+    with _lock:
+        machine = target_machine()
+        return machine.emit_assembly(_module(text, machine))
+
+
+def load_object(data: bytes, entry: str = "program") -> int:
+    """Map object code into this process; returns the address of `entry`."""
+    llvm = _llvm()
+    with _lock:
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+        engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+        engine.finalize_object()
+        _engines.append(engine)
+        address = engine.get_function_address(entry)
+    if not address:
+        raise CompileError(f"the object code has no function {entry!r}; remove it from the cache folder")
+    return address
+
+
+def layout(program: Program) -> dict[str, Any]:
+    """What a call of `program` has to know, as plain data that JSON can hold.
+
+    `arguments`: the buffers of a call in order; `given`: the sizes that the caller passes; `words`: Python expressions over those for all of
+    `Program.sizes` that are chunk counts; `workspace` and `cost` likewise.
+    """
+    counts = {k.chunks: "1" for k in program.kernels() if k.chunks in program.sizes}
+    for c in chunked_kernels(program):
+        count = f"count_chunks({render(c.rows)}, {render(c.work)}, {c.quantum}, {c.most})"
+        counts[c.chunks] = count if counts[c.chunks] == "1" else f"max({counts[c.chunks]}, {count})"
+    cost = " + ".join(f"({render(k.rows.extent)})*({render(k.work)})*{_weight(k)}" for k in program.kernels()) or "0"
+    return {
+        "arguments": [n for n, b in program.buffers.items() if b.kind != "temp"],
+        "given": [s for s in program.sizes if s not in counts],
+        "sizes": list(program.sizes),
+        "counts": counts,
+        "workspace": render(program.workspace),
+        "cost": cost,
+        "errors": list(program.errors),
+        "blas": any(isinstance(s, Library) for s in walk_steps(program.steps)),
+    }
+
+
+def _weight(kernel: Kernel) -> int:
+    return max(1, sum(1 for _ in walk_stmts(kernel.body)))
+
+
+class Bound:
+    """A program's numbers for one tuple of sizes: the words that the entry reads, bytes of workspace, work in statements."""
+
+    def __init__(self, facts: dict[str, Any], given: tuple[int, ...]) -> None:
+        values: dict[str, Any] = dict(zip(facts["given"], given, strict=True))
+        names = {"max": max, "count_chunks": count_chunks}
+        counts = {name: eval(text, names, values) for name, text in facts["counts"].items()}  # noqa: S307 - our own text
+        values.update(counts)
+        self.sizes = array("q", [values[name] for name in facts["sizes"]] or [0])
+        self.pointer = self.sizes.buffer_info()[0]
+        self.workspace: int = eval(facts["workspace"], names, values)  # noqa: S307
+        self.cost: int = eval(facts["cost"], names, values)  # noqa: S307
+        self.single = all(count == 1 for count in counts.values())
+
+
+class CpuProgram:
+    """Object code that has been loaded, and the facts of `layout`.
+
+    `run(addresses, sizes)` computes one call: `addresses` of the arrays named by `facts["arguments"]`, `sizes` the values of
+    `facts["given"]`. Returns the index of the smallest error that a `Check` found, or -1.
+    """
+
+    def __init__(self, data: bytes, facts: dict[str, Any]) -> None:
+        self.facts = facts
+        self.address = load_object(data)
+        self._entry = _ENTRY(self.address)
+        self._bound: dict[tuple[int, ...], Bound] = {}
+        self._blas = 0
+        if facts["blas"]:
+            from .blas import table
+
+            self._blas = table()
+
+    @staticmethod
+    def build(program: Program) -> CpuProgram:
+        """Write, compile and load `program`."""
+        from ..codegen.llvm import write_llvm
+
+        return CpuProgram(compile_ir(write_llvm(program)), layout(program))
+
+    def bind(self, sizes: tuple[int, ...]) -> Bound:
+        bound = self._bound.get(sizes)
+        if bound is None:
+            bound = self._bound[sizes] = Bound(self.facts, sizes)
+        return bound
+
+    def run(self, addresses: Sequence[int], sizes: tuple[int, ...]) -> int:
+        bound = self.bind(sizes)
+        space = bytearray(bound.workspace + 64) if bound.workspace else None
+        workspace = 0
+        if space is not None:
+            start = ctypes.addressof(ctypes.c_char.from_buffer(space))
+            workspace = -(-start // 64) * 64
+        words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, 0, 1, *addresses))
+        self._entry(words.buffer_info()[0], 0)
+        return words[2]
