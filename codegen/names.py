@@ -1,0 +1,43 @@
+"""Names in generated code: valid in C and Python, never a keyword, a builtin or a name of the runtime; user text never passes unchecked."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import math
+import re
+
+_C = """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const consteval constexpr constinit continue
+decltype default delete do double dynamic_cast else enum explicit export extern false float for friend goto if inline int int8 int16 int32
+int64 long main mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register requires return short
+signed sizeof static struct switch template this throw true try typedef typeid typename uint8 uint16 uint32 uint64 union unsigned using
+virtual void volatile wchar_t while xor xor_eq chunk chunks lo hi program entry blockIdx blockDim gridDim threadIdx warpSize index_t
+INFINITY NAN NULL float32 float64 np numba njit intrinsic fold fma shared lane lanes tid sizes team workspace i j k l m n p q r""".split()
+RESERVED = {*_C, *keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(math)}
+
+
+class Names:
+    """Hands out names; one that is taken or reserved gets a suffix."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def new(self, wish: str) -> str:
+        """A free name like `wish` (ASCII letters, digits and underscores only)."""
+        stem = re.sub(r"\W", lambda m: f"u{ord(m.group()):x}_", wish, flags=re.ASCII) or "v"
+        stem = f"v{stem}" if stem[0].isdigit() or stem.startswith("__") else stem
+        name, count = stem, 1
+        while name in self.taken or name in RESERVED:
+            name = f"{stem}_{count}"
+            count += 1
+        self.taken.add(name)
+        return name
+
+    def index(self, wish: str) -> str:
+        """A free loop index: a single letter stays as it is."""
+        name, count = wish, 1
+        while name in self.taken:
+            name = f"{wish}{count}"
+            count += 1
+        self.taken.add(name)
+        return name
