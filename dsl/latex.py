@@ -1,0 +1,238 @@
+"""Expressions as LaTeX: fractions, roots, Greek names, sums. Plain enough for matplotlib's mathtext and for MathJax."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .node import FUNCTIONS, Expr
+from .phrase import Phrase
+from .size import Dim, render as render_size
+from .text import ANY, ATOM, BINARY, LISTED, POWER, UNARY, Show, Spelled, render, selected_result, shortest
+
+GREEK = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split())
+_INFIX = {"&": r"\,\&\,", "|": r"\,|\,", "^": r"\oplus", "~": r"\sim ", "<<": r"\ll", ">>": r"\gg"}
+_BIG = {"sum": r"\sum", "prod": r"\prod", "min": r"\min", "max": r"\max", "all": r"\bigwedge", "any": r"\bigvee"}
+_PREFIX = BINARY - 2        # a sum reaches as far as it can: in parentheses within any other operation
+
+
+def latex(node: Expr) -> str:
+    r"""`node` as LaTeX between dollar signs, as notebooks show it.
+
+    >>> import pullback as pb
+    >>> latex(pb.Var('alpha') / pb.sqrt(pb.Var('x_0')))
+    '$\\frac{\\alpha}{\\sqrt{x_{0}}}$'
+    """
+    return f"${render(node, spell, PARENTHESES)}$"
+
+
+PARENTHESES = r"\left({}\right)"
+
+
+def spell(words: Phrase, show: Show) -> Spelled:
+    """LaTeX of `words`, and how tightly it holds together."""
+    if words.name in _SPELLINGS:
+        return _SPELLINGS[words.name](words, show)
+    if words.name in _BIG and len(words.args) == 1 and words.named.keys() <= {"axis"}:
+        return _big(words, show)
+    row = ops.ROWS.get(words.name)
+    if row is not None and len(words.args) == len(row.args) and not words.named and (row.latex or row.infix):
+        return _row(row, words.args, show)
+    return rf"\operatorname{{{_letters(words.name)}}}\left({_arguments(words, show)}\right)", ATOM
+
+
+# ---- names and numbers ------------------------------------------------------------------------------------------
+def symbol(name: str) -> str:
+    """LaTeX of an identifier: Greek letters by their names, a tail after `_` or of digits as a subscript."""
+    head, _, tail = name.strip("_").partition("_")
+    digits = re.fullmatch(r"(.*?\D)(\d+)", head)
+    if digits and not tail:
+        head, tail = digits.groups()
+    if not head:
+        return _letters(name)
+    word = "\\" + head if head in GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
+    if not tail:
+        return word
+    below = tail if tail.isdigit() or len(tail) == 1 else "\\" + tail if tail in GREEK else rf"\mathrm{{{_letters(tail)}}}"
+    return f"{word}_{{{below}}}"
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", r"\_")
+
+
+def _name(words: Phrase, show: Show) -> Spelled:
+    return symbol(words.args[0]), ATOM
+
+
+def _number(words: Phrase, show: Show) -> Spelled:
+    digits = shortest(words.args[0])
+    if digits in ("nan", "True", "False"):
+        return rf"\mathrm{{{digits}}}", ATOM
+    digits = digits.replace("inf", r"\infty")
+    mantissa, _, exponent = digits.partition("e")
+    mantissa = mantissa.removesuffix(".0")
+    tightness = UNARY if digits.startswith("-") else ATOM
+    if not exponent:
+        return mantissa, tightness
+    power = f"10^{{{int(exponent)}}}"
+    return (power if mantissa == "1" else rf"{mantissa} \cdot {power}"), min(tightness, BINARY)
+
+
+def size_latex(dim: Dim) -> str:
+    """LaTeX of a size."""
+    return render_size(dim, symbol, r"\max\left({}, {}\right)", r"\left\lfloor {} / {} \right\rfloor").replace("*", r" \, ")
+
+
+def _size(words: Phrase, show: Show) -> Spelled:
+    spelled = size_latex(words.args[0])
+    return spelled, ATOM if " " not in spelled else BINARY - 1
+
+
+def _array(words: Phrase, show: Show) -> Spelled:
+    return rf"\mathrm{{array}}_{{{' \\times '.join(map(str, words.args[0]))}}}", POWER
+
+
+# ---- operations -------------------------------------------------------------------------------------------------
+def _row(row: ops.Row, args: tuple, show: Show) -> Spelled:
+    if row.name == "multiply":
+        return _multiply(args, show)
+    if not row.latex:
+        sign = _INFIX.get(row.infix, row.infix)
+        p = row.precedence
+        if len(args) == 1:
+            return sign + literal(args[0], show, p + 1), p
+        return f"{literal(args[0], show, p)} {sign} {literal(args[1], show, p + 1)}", p
+    parts = [literal(a, show, _demand(row, i)) for i, a in enumerate(args)]
+    return row.tex(*parts), _tightness(row)
+
+
+def _multiply(args: tuple, show: Show) -> Spelled:
+    """Numbers and scalars stand beside what they scale; elementwise products of arrays get a sign of their own."""
+    left, right = literal(args[0], show, BINARY), literal(args[1], show, BINARY + 2)
+    if any(_is_scalar(a) for a in args):
+        return (rf"{left} \cdot {right}" if right[0].isdigit() else rf"{left} \, {right}"), BINARY
+    return rf"{left} \odot {right}", BINARY
+
+
+def _is_scalar(x: Any) -> bool:
+    return x.shape == () if isinstance(x, Expr) else isinstance(x, (bool, int, float))
+
+
+def _demand(row: ops.Row, i: int) -> int:
+    """How tightly argument `i` must hold together where the row's template puts it."""
+    here = re.escape(f"#{i + 1}")
+    if all(re.search(rf"(\{{|\\left\(|\\left\||\\lfloor|\\lceil|, ){here}(\}}|\\right|, )", t) for t in _places(row.latex, i)):
+        return ANY
+    if re.search(rf"{here}\^", row.latex):
+        return POWER + 1
+    return BINARY + 2 if row.precedence > BINARY else row.precedence + 1
+
+
+def _places(template: str, i: int) -> list[str]:
+    """The template around each occurrence of argument `i`."""
+    mark = f"#{i + 1}"
+    return [template[max(0, m.start() - 8): m.end() + 8] for m in re.finditer(re.escape(mark), template)]
+
+
+def _tightness(row: ops.Row) -> int:
+    if row.name in ("exp", "exp2", "square", "power"):
+        return POWER
+    if row.latex.startswith(r"\frac"):
+        return POWER
+    return row.precedence if row.infix else BINARY if row.latex.startswith("#1") or row.latex.startswith(r"\neg") else ATOM
+
+
+def _big(words: Phrase, show: Show) -> Spelled:
+    axis = words.named.get("axis")
+    below = "" if axis is None else rf"_{{\mathrm{{axis}}\,{literal(axis, show)}}}"
+    return rf"{_BIG[words.name]}{below} {literal(words.args[0], show, BINARY)}", _PREFIX
+
+
+def _transpose(words: Phrase, show: Show) -> Spelled:
+    if len(words.args) > 1 or words.named:
+        return rf"\operatorname{{transpose}}\left({_arguments(words, show)}\right)", ATOM
+    return rf"{literal(words.args[0], show, ATOM)}^{{\top}}", POWER
+
+
+def _matmul(words: Phrase, show: Show) -> Spelled:
+    left, right = words.args[:2]
+    return rf"{literal(left, show, BINARY)} \, {literal(right, show, BINARY + 1)}", BINARY
+
+
+def _outer(words: Phrase, show: Show) -> Spelled:
+    left, right = words.args[:2]
+    return rf"{literal(left, show, BINARY)} \otimes {literal(right, show, BINARY + 1)}", BINARY
+
+
+def _getitem(words: Phrase, show: Show) -> Spelled:
+    x, index = words.args
+    return rf"{literal(x, show, ATOM)}\left[{_index(index, show)}\right]", ATOM
+
+
+def _at(words: Phrase, show: Show) -> Spelled:
+    x, index, op, value = words.args
+    return rf"{literal(x, show, ATOM)}\left[{_index(index, show)}\right]_{{\mathrm{{{_letters(op)}}}}}\left({literal(value, show)}\right)", ATOM
+
+
+def _index(index: Any, show: Show) -> str:
+    return ", ".join(literal(i, show) for i in index) if isinstance(index, tuple) and index else literal(index, show)
+
+
+def _derivative(words: Phrase, show: Show) -> Spelled:
+    y, wrt = words.args[0], words.args[1] if len(words.args) > 1 else words.named.get("wrt")
+    below = "" if wrt is None else symbol(wrt) if isinstance(wrt, str) else literal(wrt, show, ATOM)
+    return rf"\frac{{\partial}}{{\partial {below}}} \left({literal(y, show)}\right)", BINARY
+
+
+def _item(words: Phrase, show: Show) -> Spelled:
+    part = selected_result(*words.args)
+    if part is not None:
+        return literal(part, show), ANY
+    call, index = words.args
+    return rf"{literal(call, show, ATOM)}\left[{index}\right]", ATOM
+
+
+# ---- parts ------------------------------------------------------------------------------------------------------
+def literal(value: Any, show: Show, tightness: int = ANY) -> str:
+    """A part of a phrase: an expression, or a static value."""
+    if isinstance(value, (Expr, Phrase)):
+        return show(value, tightness)
+    if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+        return show(Phrase("number", (value,)), tightness)
+    if hasattr(value, "symbols"):
+        return show(Phrase("size", (value,)), tightness)
+    if isinstance(value, (tuple, list)):
+        parts = [literal(v, show) for v in value[:LISTED]] + ([r"\ldots"] if len(value) > LISTED else [])
+        return rf"\left[{', '.join(parts)}\right]" if isinstance(value, list) else rf"\left({', '.join(parts)}\right)"
+    if isinstance(value, slice):
+        parts = ["" if v is None else literal(v, show) for v in (value.start, value.stop, value.step)]
+        return "{:}".join(parts if parts[2] else parts[:2])
+    return _static(value)
+
+
+def _static(value: Any) -> str:
+    if value is Ellipsis:
+        return r"\ldots"
+    spelled = value.name if isinstance(value, np.dtype) else value if isinstance(value, str) else str(value)
+    plain = re.sub(r"[^\w ,.=()+*/-]", "", spelled)
+    return rf"\mathrm{{{_letters(plain)}}}" if plain else r"\cdot"
+
+
+def _arguments(words: Phrase, show: Show) -> str:
+    parts = [literal(a, show) for a in words.args[:LISTED]] + ([r"\ldots"] if len(words.args) > LISTED else [])
+    return ", ".join(parts + [rf"\mathrm{{{_letters(k)}}}={literal(v, show)}" for k, v in words.named.items()])
+
+
+_SPELLINGS: dict[str, Callable[[Phrase, Show], Spelled]] = {
+    "name": _name, "number": _number, "array": _array, "size": _size, "getitem": _getitem, "at": _at, "matmul": _matmul,
+    "outer": _outer, "transpose": _transpose, "matrix_transpose": _transpose, "grad": _derivative, "item": _item,
+}
+
+FUNCTIONS["_latex"] = latex
