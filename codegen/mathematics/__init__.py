@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from ..machine import Routine
-from . import circular, exponential, logarithm
+from . import circular, errorfunction, exponential, logarithm, powers
 from .scalar import Code, Value
 
 # name of the row -> (parameters, function of a Code and the parameters)
@@ -37,6 +37,11 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "acos": ("x", circular.acos),
     "atan": ("x", circular.atan),
     "atan2": ("yx", circular.atan2),
+    "power": ("xy", powers.power),
+    "cbrt": ("x", powers.cbrt),
+    "hypot": ("xy", powers.hypot),
+    "erf": ("x", errorfunction.erf),
+    "erfc": ("x", errorfunction.erfc),
     "logaddexp": ("xy", logarithm.logaddexp),
 }
 

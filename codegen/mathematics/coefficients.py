@@ -72,7 +72,7 @@ def tables() -> dict[str, dict[str, list[float]]]:
     import mpmath
 
     with mpmath.workdps(60):
-        return {**_exponential(mpmath), **_logarithm(mpmath), **_circular(mpmath)}
+        return {**_exponential(mpmath), **_logarithm(mpmath), **_circular(mpmath), **_powers(mpmath), **_error(mpmath)}
 
 
 def _both(f: Callable[[Any], Any], lo: Any, hi: Any, degrees: tuple[int, int]) -> dict[str, list[float]]:
@@ -116,6 +116,28 @@ def _circular(mp: Any) -> dict[str, dict[str, list[float]]]:
         "COS": _both(_in_square(lambda s: (mp.cos(s) - 1 + s**2 / 2) / s**4), 0, eighth, (5, 2)),
         "ASIN": _both(_in_square(lambda s: (mp.asin(s) / s - 1) / s**2), 0, 0.25, (13, 5)),
         "ATAN": _both(_in_square(lambda s: (mp.atan(s) / s - 1) / s**2), 0, 0.172, (11, 4)),
+    }
+
+
+def _powers(mp: Any) -> dict[str, dict[str, list[float]]]:
+    # 2 atanh(s) = 2 s + s t R(t) to 70 bits: the first coefficient is kept in two parts
+    top = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.0001")
+    series = fit(_in_square(lambda s: (2 * mp.atanh(s) / s - 2) / s**2), 0, top, 8)
+    return {
+        "LONG_LOG": {"float64": [*split(series[0], "float64", 53), *map(float, series[1:])]},
+        "CBRT": _both(lambda m: m ** (-mp.mpf(1) / 3), 1, 2, (4, 3)),
+    }
+
+
+def _error(mp: Any) -> dict[str, dict[str, list[float]]]:
+    def scaled_complement(q: Any) -> Any:
+        a = 4 * (1 + q) / (1 - q)
+        return (1 + 2 * a) * mp.exp(a**2) * mp.erfc(a)
+
+    series = zip(FORMATS, (24, 11), (28, 11), strict=True)
+    return {
+        "ERF": _both(_in_square(lambda s: mp.erf(s) / s - 1), 0, mp.mpf("0.5626"), (10, 5)),
+        "ERFC": {d: [rounded(c, d) for c in fit(scaled_complement, -1, mp.mpf(a - 4) / (a + 4), n)] for d, n, a in series},
     }
 
 

@@ -47,11 +47,15 @@ def reduced(code: Code, x: Value, n: Value, low: Value | None = None) -> tuple[V
 
 
 def exp_of(code: Code, x: Value, low: Value | None = None, offset: int = 0) -> Value:
-    """e^(x + low) * 2^offset, where |low| is at most a few ulps of x."""
+    """e^(x + low) * 2^offset, where |low| is at most a few ulps of x; given `low`, the result is within 0.6 ulp."""
     x = clamp(code, x, *((-746.0, 710.5) if x.dtype == "float64" else (-105.0, 89.5)))
     n, bits = nearest(code, x, LOG2E, 2 * BIAS[x.dtype] + offset)
-    r, _ = reduced(code, x, n, low)
-    return scaled(code, 1.0 + code.fma(code.horner(tables.EXP[x.dtype], r), r * r, r), bits)
+    r, tail = reduced(code, x, n, low)
+    series, square = code.horner(tables.EXP[x.dtype], r), r * r
+    if low is None:
+        return scaled(code, 1.0 + code.fma(series, square, r), bits)
+    high = 1.0 + r
+    return scaled(code, high + code.fma(series, square, ((1.0 - high) + r) + tail), bits)
 
 
 def exp(code: Code, x: Value) -> Value:
