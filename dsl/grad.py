@@ -1,0 +1,252 @@
+"""Derivatives as expressions: the two walks over typed graphs, and grad, value_and_grad, jvp, vjp and hvp of expressions.
+
+`vjp_of` carries cotangents from outputs to variables, `jvp_of` tangents from variables to outputs. What they return may be
+differentiated again. Zero is None in them, so that nothing is computed with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import nest
+from .adjoint import ones, total
+from .errors import NotDifferentiable, PullbackError, ShapeError
+from .node import FUNCTIONS, Expr, make, toposort, where
+from .paths import check_paths, key, origins, remember
+from .primitives import broadcast_to, cast, show_shape, zeros_like
+from .rules import SMOOTH, edge, forward, reverse
+from .surface import as_expr, surface
+
+
+# ---- the walks --------------------------------------------------------------------------------------------------
+def vjp_of(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr | None]:
+    """The cotangent of each of `wrt`, given those of `outputs`; None where it is zero."""
+    order = toposort(outputs)
+    active = _active(order, wrt)
+    found: dict[Expr, list[Expr]] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        found.setdefault(output, []).append(cotangent)
+    parts: dict[Expr, list[Expr | None]] = {}            # of nodes with several results: a cotangent each
+    for node in reversed(order):
+        if node not in active:
+            continue
+        if node in parts:
+            _spread_parts(node, parts.pop(node), active, found)
+        elif node in found and node.op == "item":
+            _collect_part(node, total(found[node]), parts)
+        elif node in found and node.args:
+            g = total(found[node])
+            for i, arg in enumerate(node.args):
+                if arg in active and edge(node, i) == SMOOTH:
+                    share = reverse(node, g, i)
+                    if share is not None:
+                        assert share.dtype == arg.dtype and len(share.shape) == len(arg.shape), f"cotangent of {node.op}"
+                        found.setdefault(arg, []).append(share)
+    return [total(found[w], closed=False) if w in found else None for w in wrt]
+
+
+def jvp_of(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr | None]:
+    """The tangent of each of `outputs`, given those of some nodes; None where it is zero."""
+    order = toposort(outputs)
+    active = _active(order, tangents)
+    found: dict[Expr, Any] = dict(tangents)
+    for node in order:
+        if node not in active or node in found:
+            continue
+        inner = [found.get(a) if edge(node, i) == SMOOTH else None for i, a in enumerate(node.args)]
+        if node.op == "pack":
+            found[node] = inner
+        elif node.op == "item":
+            found[node] = inner[0][node.attrs[0]] if inner[0] is not None else None
+        elif any(t is not None for t in inner):
+            found[node] = forward(node, inner)
+    return [found.get(o) for o in outputs]
+
+
+def _active(order: Iterable[Expr], wrt: Iterable[Expr]) -> set[Expr]:
+    """The nodes whose derivative with respect to some of `wrt` is not zero by form."""
+    active = set(wrt)
+    for node in order:
+        if any(a in active and edge(node, i) == SMOOTH for i, a in enumerate(node.args)):
+            active.add(node)
+    return active
+
+
+def _collect_part(item: Expr, g: Expr, parts: dict[Expr, list[Expr | None]]) -> None:
+    several, index = item.args[0], item.attrs[0]
+    known = parts.setdefault(several, [])
+    known.extend([None] * (index + 1 - len(known)))
+    present = known[index]
+    known[index] = g if present is None else total([present, g])
+
+
+def _spread_parts(node: Expr, parts: list[Expr | None], active: set[Expr], found: dict[Expr, list[Expr]]) -> None:
+    """Cotangents of a node with several results; a rule takes them as one list."""
+    for i, arg in enumerate(node.args):
+        if arg not in active or edge(node, i) != SMOOTH:
+            continue
+        share = (parts[i] if i < len(parts) else None) if node.op == "pack" else reverse(node, parts, i)  # type: ignore[arg-type]
+        if share is not None:
+            found.setdefault(arg, []).append(share)
+
+
+def filled(derivatives: Sequence[Expr | None], likes: Sequence[Expr]) -> list[Expr]:
+    """`derivatives` with zeros, of the shape of `likes`, for None."""
+    return [zeros_like(like) if d is None else d for d, like in zip(derivatives, likes, strict=True)]
+
+
+# ---- typed derivatives, deferred while types are unknown -----------------------------------------------------------
+@surface
+def grad_(expr: Expr, wrt: Any) -> Any:
+    """The derivative of a scalar with respect to a variable, or to each of several."""
+    if expr.shape:
+        raise ShapeError(f"grad takes a scalar, and the result has shape {show_shape(expr.shape)}{where(expr)}: "
+                         "sum it first, or use vjp (with a cotangent) or jacobian")
+    return _pulled_back([expr], None, wrt)
+
+
+@surface
+def vjp_(expr: Any, cotangent: Any, wrt: Any) -> Any:
+    """The cotangents of variables, given that of the result."""
+    return _pulled_back(_several(expr), _several(cotangent), wrt)
+
+
+@surface
+def jvp_(expr: Any, wrt: Any, tangent: Any) -> Any:
+    """The tangent of the result, given those of variables."""
+    outputs, variables = _several(expr), _several(wrt)
+    known = check_paths(outputs, variables)
+    seeds = {v: conform(t, v, "tangent") for v, t in zip(variables, _several(tangent), strict=True)}
+    result = filled(jvp_of(outputs, seeds), outputs)
+    remember(result, known)
+    return tuple(result) if isinstance(expr, tuple) else result[0]
+
+
+def _pulled_back(outputs: list[Expr], cotangents: list[Any] | None, wrt: Any) -> Any:
+    variables = _several(wrt)
+    known = check_paths(outputs, variables)
+    seeds = [ones(o.shape, o.dtype) for o in outputs] if cotangents is None else [
+        conform(g, o, "cotangent") for g, o in zip(cotangents, outputs, strict=True)]
+    result = filled(vjp_of(outputs, seeds, variables), variables)
+    remember(result, known)
+    return tuple(result) if isinstance(wrt, tuple) else result[0]
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def conform(value: Any, like: Expr, role: str) -> Expr:
+    """A tangent or cotangent with the dtype and shape of what it belongs to; a scalar repeats."""
+    given = cast(as_expr(value, None if isinstance(value, Expr) else like.dtype), like.dtype)
+    if given.shape:
+        if len(given.shape) != len(like.shape) or not all(a == b for a, b in zip(given.shape, like.shape, strict=True)):
+            raise ShapeError(f"the {role} has shape {show_shape(given.shape)}, what it belongs to has {show_shape(like.shape)}: give one of that shape")
+    return broadcast_to(given, like.shape)
+
+
+def _call(name: str, count: int | None, *args: Any) -> Any:
+    """`name` of `args`, as a tuple of `count` results unless that is None."""
+    result = FUNCTIONS[name](*args)
+    if count is not None and isinstance(result, Expr):
+        return tuple(make("item", (result,), (i,)) for i in range(count))
+    return result
+
+
+# ---- the public forms on expressions ----------------------------------------------------------------------------------
+def grad_of_expression(expr: Expr, wrt: Any = None) -> Any:
+    """The gradient of a scalar expression: an expression, or a nest of them like `wrt`."""
+    leaves, rebuild = _chosen(expr, wrt)
+    return rebuild(_derivatives("grad", leaves, expr))
+
+
+def vjp_of_expression(expr: Any, cotangent: Any, wrt: Any = None) -> Any:
+    """The cotangents of variables, as a nest like `wrt`; `expr` and `cotangent` are nests alike."""
+    outputs, structure = nest.flatten(expr)
+    cotangents, given = nest.flatten(cotangent)
+    if not nest.same_structure(structure, given):
+        raise PullbackError(f"the cotangent is built as {given}, the expressions as {structure}: give one cotangent for each")
+    leaves, rebuild = _chosen(expr, wrt)
+    packed = (expr, cotangent) if isinstance(expr, Expr) else (tuple(outputs), tuple(cotangents))
+    return rebuild(_derivatives("vjp", leaves, *packed))
+
+
+def jvp_of_expression(expr: Any, tangents: Mapping[Any, Any]) -> Any:
+    """The tangent of `expr`, a nest like it, along `tangents` {variable or name: tangent}."""
+    if not isinstance(tangents, Mapping):
+        raise PullbackError("jvp of an expression takes its tangents as {variable: tangent}, for example pb.jvp(y, {x: v})")
+    outputs, structure = nest.flatten(expr)
+    variables = [_variable(w, outputs) for w in tangents]
+    if isinstance(expr, Expr) and len(variables) == 1:
+        return _call("jvp", None, expr, variables[0], next(iter(tangents.values())))
+    results = _call("jvp", len(outputs), tuple(outputs), tuple(variables), tuple(tangents.values()))
+    return nest.unflatten(structure, results)
+
+
+def hvp_of_expression(expr: Expr, vectors: Mapping[Any, Any]) -> Any:
+    """The Hessian of a scalar expression times `vectors` {variable or name: vector}; one expression for one variable, else a dict."""
+    variables = [_variable(w, [expr]) for w in vectors]
+    gradients = _derivatives("grad", variables, expr)
+    products = _call("jvp", len(variables), tuple(gradients), tuple(variables), tuple(vectors.values()))
+    return products[0] if len(variables) == 1 else dict(zip(vectors, products, strict=True))
+
+
+def _derivatives(name: str, leaves: list[Expr], *args: Any) -> Sequence[Expr]:
+    if len(leaves) == 1:
+        return [_call(name, None, *args, leaves[0])]
+    return _call(name, len(leaves), *args, tuple(leaves))
+
+
+def _chosen(expr: Any, wrt: Any) -> tuple[list[Expr], Any]:
+    """The variables that `wrt` means, and how to build the result from their derivatives."""
+    outputs = nest.leaves(expr)
+    if wrt is not None:
+        leaves, structure = nest.flatten(wrt)
+        return [_variable(w, outputs) for w in leaves], lambda results: nest.unflatten(structure, results)
+    found = [v for v in variables_of(outputs) if _may_be_float(v)]
+    if not found:
+        raise NotDifferentiable("the expression has no variable of a float dtype to differentiate with respect to: name one with wrt=")
+    if len(found) == 1:
+        return found, lambda results: results[0]
+    return found, lambda results: {v.attrs[0]: r for v, r in zip(found, results, strict=True)}
+
+
+def _variable(w: Any, outputs: Sequence[Expr]) -> Expr:
+    """The variable of `outputs` that `w`, a Var or its name, means."""
+    present = variables_of(outputs)
+    names = ", ".join(sorted({v.attrs[0] for v in present})) or "none"
+    if isinstance(w, str):
+        found = [v for v in present if v.attrs[0] == w]
+        if len(found) != 1:
+            raise NotDifferentiable(f"the expression has {'no' if not found else 'more than one'} variable called {w!r}; its variables: {names}")
+        return found[0]
+    if not isinstance(w, Expr) or w.op != "var":
+        raise NotDifferentiable(f"a derivative of an expression is taken with respect to a Var or its name, not {w!r}; its variables: {names}. "
+                                "For an intermediate value write a function of it")
+    if w not in set(present) and not _was_present(w, outputs):
+        raise NotDifferentiable(f"the expression does not contain the variable {w.attrs[0]}; its variables: {names}")
+    if not _may_be_float(w):
+        raise NotDifferentiable(f"the variable {w.attrs[0]} is declared {_declared(w)}: a derivative is taken with respect to floats; declare it float64")
+    return w
+
+
+def _was_present(w: Expr, outputs: Sequence[Expr]) -> bool:
+    return w.typed and any(key(w) in origins(node) for node in toposort(outputs))
+
+
+def _declared(v: Expr) -> np.dtype | None:
+    dtype = v.dtype if v.typed else v.attrs[2]
+    return None if dtype is None else np.dtype(dtype)
+
+
+def _may_be_float(v: Expr) -> bool:
+    dtype = _declared(v)
+    return dtype is None or dtype.kind == "f"
+
+
+def variables_of(outputs: Iterable[Expr]) -> list[Expr]:
+    """The variables under `outputs`, in the order of their first use."""
+    return [node for node in toposort(outputs) if node.op == "var"]

@@ -1,0 +1,82 @@
+"""Whether a derivative exists: the paths from the variables to the result, and what derivatives were taken of."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .errors import NotDifferentiable
+from .node import Expr, frozen, toposort, where
+from .rules import SMOOTH, STOPPED, edge
+
+Key = tuple  # what makes a variable that variable; holds no node alive
+_LIVE, _BLOCKED, _CLOSED = 1, 2, 4
+
+
+def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
+    """The keys of the variables that typed `outputs` depend on, or that were in what they are derivatives of.
+
+    Raises NotDifferentiable for a result or a variable that is no float, and where every path from a result to one of `wrt` goes
+    through an operation without derivative, naming it. A path through stop_gradient is zero by choice, and so is whatever a
+    derivative of an expression that had a path no longer depends on.
+    """
+    for output in outputs:
+        if output.dtype.kind != "f":
+            raise NotDifferentiable(f"the result is {output.dtype}{where(output)}, which has no derivative: expected a float; "
+                                    "convert integers with .astype('float64') before computing with them")
+    state = dict.fromkeys(outputs, _LIVE)
+    culprit: dict[Expr, Expr] = {}
+    known: set[Key] = set()
+    for node in reversed(toposort(outputs)):
+        known |= origins(node)
+        if node.op == "var" and state[node] != _BLOCKED:
+            known.add(key(node))
+        for i, arg in enumerate(node.args):
+            state[arg] = state.get(arg, 0) | _through(state[node], edge(node, i))
+            if state[arg] & _BLOCKED and arg not in culprit:
+                culprit[arg] = culprit.get(node, node)
+    for w in wrt:
+        if w.dtype.kind != "f":
+            raise NotDifferentiable(f"the variable {w.attrs[0]} is {w.dtype}: a derivative is taken with respect to floats; "
+                                    "pass it as a float array, or name in wrt= the variables that are meant")
+        if state.get(w) == _BLOCKED and key(w) not in known:
+            raise NotDifferentiable(_no_path(w, culprit[w]))
+    return frozenset(known)
+
+
+def _through(state: int, kind: str) -> int:
+    """The state of an argument, seen through an edge from a node in `state`."""
+    if kind == STOPPED:
+        return _CLOSED
+    return state if kind == SMOOTH else (state & ~_LIVE) | (_BLOCKED if state & _LIVE else 0)
+
+
+def _no_path(w: Expr, culprit: Expr) -> str:
+    kinds = f" from {culprit.args[0].dtype} to {culprit.dtype}" if culprit.op == "cast" else ""
+    return (f"there is no derivative with respect to the variable {w.attrs[0]}: every path from it to the result goes through "
+            f"{culprit.op}{kinds}{where(culprit)}, which has none; write pb.stop_gradient around it if zero is meant, "
+            "or a smooth function in its place")
+
+
+# A variable may drop out of its own derivative (the Hessian of a linear function). A derivative remembers the variables of the
+# expression it came from, so that a second derivative is zero where a stray variable would be refused.
+_origins: dict[int, tuple[Any, frozenset[Key]]] = {}
+
+
+def key(variable: Expr) -> Key:
+    return frozen(variable.attrs), str(variable.dtype), frozen(variable.shape)
+
+
+def origins(node: Expr) -> frozenset[Key]:
+    """The variables of the expressions that `node` was found as a derivative of."""
+    known = _origins.get(id(node))
+    return known[1] if known is not None else frozenset()
+
+
+def remember(derivatives: Iterable[Expr], variables: frozenset[Key]) -> None:
+    """Note that `derivatives` came from an expression of `variables`."""
+    for node in derivatives:
+        place = id(node)
+        known = variables | origins(node)
+        _origins[place] = (weakref.ref(node, lambda _, place=place: _origins.pop(place, None)), known)
