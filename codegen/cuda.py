@@ -1,0 +1,119 @@
+"""A Program as CUDA C++: one translation unit without includes, and the plan of its launches.
+
+    helpers and routines      what the kernels call, each once
+    global functions          one for each kernel, headed by the mathematics, and one more where chunks leave partial results
+
+The text is compiled by NVRTC as it stands. `index` is the type of every index in it: 'int' unless a buffer or loop is larger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dsl.size import symbol
+from .cuda_kernel import BOUNDS, KernelWriter, comment
+from .cuda_ops import C_TYPE, HELPERS, helpers_of, literal
+from .cuda_plan import Action, Choose, Launch, Repeat
+from .cuda_scope import Scope, combine_text, fold_text, routine_text, safe
+from .program import Branch, Kernel, Library, Loop, Program, Step
+
+
+@dataclass(frozen=True, slots=True)
+class CudaText:
+    """`text` is the translation unit; `launches` is what the host does with it, in order."""
+
+    text: str
+    launches: tuple[Action, ...]
+    index: str
+
+
+def write_cuda(program: Program, index: str = "int") -> CudaText:
+    """The CUDA C++ text of `program` and its launches.
+
+    `index` is 'int' or 'long long', see `pullback.codegen.cuda_plan.index_type`. Raises CompileError for an operation that has neither
+    a spelling nor a routine.
+
+        text = write_cuda(program)
+        print(text.text)
+    """
+    writer = _UnitWriter(program)
+    launches = writer.plan(program.steps)
+    return CudaText(writer.text(index), launches, index)
+
+
+class _UnitWriter:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.kernels: dict[str, tuple[str, tuple[Launch, ...]]] = {}
+        self.common = Scope()
+
+    def plan(self, steps: tuple[Step, ...]) -> tuple[Action, ...]:
+        actions: list[Action] = []
+        for step in steps:
+            if isinstance(step, Kernel):
+                actions += self.kernel(step)
+            elif isinstance(step, Library):
+                actions.append(step)
+            elif isinstance(step, Loop):
+                actions.append(Repeat(step, self.plan(step.test), self.plan(step.steps)))
+            else:
+                assert isinstance(step, Branch)
+                actions.append(Choose(step, tuple(self.plan(branch) for branch in step.branches)))
+        return tuple(actions)
+
+    def kernel(self, kernel: Kernel) -> tuple[Launch, ...]:
+        if kernel.name not in self.kernels:
+            writer = KernelWriter(kernel, self.program)
+            text, launch = writer.write()
+            launches = (launch,)
+            self._collect(writer.scope)
+            if kernel.combine:
+                combining, scope = _combine(kernel, self.program)
+                self._collect(scope)
+                text, launches = f"{text}\n{combining[0]}", (launch, combining[1])
+            self.kernels[kernel.name] = text, launches
+        return self.kernels[kernel.name][1]
+
+    def _collect(self, scope: Scope) -> None:
+        self.common.routines |= scope.routines
+        self.common.folds |= scope.folds
+        self.common.combines |= scope.combines
+
+    def text(self, index: str) -> str:
+        kernels = [text for text, _ in self.kernels.values()]
+        folds = [fold_text(op, dtype, self.common) for op, dtype in sorted(self.common.folds)]
+        folds += [combine_text(op, dtype, self.common) for op, dtype in sorted(self.common.combines)]
+        routines = _routines(self.common)
+        body = "\n".join([*routines, *folds, *kernels])
+        helpers = [HELPERS[name] for name in HELPERS if name in helpers_of(body)]
+        return "\n".join([f"typedef {index} index_t;\n", *helpers, body])
+
+
+def _routines(scope: Scope) -> list[str]:
+    """Texts of the routines, callees first; a routine may call for more while it is printed."""
+    texts: dict[tuple[str, str], str] = {}
+    while missing := [key for key in scope.routines if key not in texts]:
+        for key in missing:
+            before = set(scope.routines)
+            texts[key] = routine_text(key[0], scope.routines[key], scope)
+            for callee in set(scope.routines) - before:
+                texts = {callee: routine_text(callee[0], scope.routines[callee], scope), **texts}
+    return list(texts.values())
+
+
+def _combine(kernel: Kernel, program: Program) -> tuple[tuple[str, Launch], Scope]:
+    """The global function that folds the chunks' partial results of `kernel`."""
+    scope = Scope()
+    params, lines, chunks = [], [], scope.size(symbol(kernel.chunks))
+    for c in kernel.combine:
+        dtype = program.buffers[c.target].dtype
+        partial, target, kind = safe(c.partial), safe(c.target), C_TYPE[dtype]
+        params += [f"const {kind}* __restrict__ {partial}", f"{kind}* __restrict__ {target}"]
+        lines.append(f"    {scope.combine(c.op, dtype)}({partial}, {target}, {scope.size(c.count)}, {chunks}, {literal(c.identity)});")
+    sizes = [f"index_t {name}" for name, _ in scope.sizes.values()]
+    name = f"{safe(kernel.name)}_combine"
+    head = "".join(f"// {comment(c.target)} = {c.op} of {comment(c.partial)} over the chunks of {comment(kernel.name)}\n" for c in kernel.combine)
+    notes = "".join(f"// {n} = {d!r}\n" for n, d in scope.sizes.values() if n.startswith("size_"))
+    text = f'{head}{notes}extern "C" __global__ void {BOUNDS} {name}({", ".join(params + sizes)}) {{\n' + "\n".join(lines) + "\n}\n"
+    buffers = tuple(b for c in kernel.combine for b in (c.partial, c.target))
+    return (text, Launch(name, kernel, "combine", buffers, tuple(d for _, d in scope.sizes.values()), meets=True)), scope

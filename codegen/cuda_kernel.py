@@ -1,0 +1,325 @@
+"""One kernel of a Program as a CUDA global function.
+
+A block takes a chunk. Where the rows are the vector loop, its threads stride over the rows of the chunk; otherwise the rows run in
+order, every thread computes what is uniform, thread 0 stores it, and the threads stride over the innermost axis of vector loops.
+Accumulators of a loop that is spread over threads are folded by shuffles and shared memory, and every thread gets the result.
+Rows that must run in order (`serial`) and have no vector loop inside are left to one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..dsl.size import Size
+from .cuda_ops import C_TYPE, literal
+from .cuda_pack import Packs, find_packs
+from .cuda_plan import Launch, temporaries_shared
+from .cuda_scope import Scope, safe
+from .cuda_sync import Access, accesses, conflict
+from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
+
+BOUNDS = "__launch_bounds__(256)"
+
+
+class KernelWriter:
+    """Prints one kernel; `write` returns its text and its launch."""
+
+    def __init__(self, kernel: Kernel, program: Program, alias: dict[str, str] | None = None) -> None:
+        self.kernel, self.program = kernel, program
+        self.alias = temporaries_shared(program) if alias is None else alias
+        self.scope = Scope()
+        self.lines: list[str] = []
+        self.depth = 1
+        stmts = list(walk_stmts(kernel.begin + kernel.body + kernel.end))
+        touched = [s for s in stmts if isinstance(s, (Load, Store, Update))]
+        self.buffers = tuple(dict.fromkeys(s.buffer for s in touched))
+        self.written = {self.root(s.buffer) for s in touched if not isinstance(s, Load)}
+        self.checks = any(isinstance(s, Check) for s in stmts)
+        self.meets = False
+        self.pending: list[Access] = []
+        self.packs: Packs | None = find_packs(kernel, program, self.alias)
+
+    def root(self, buffer: str) -> str:
+        return self.alias.get(buffer, buffer)
+
+    # ---- the function -------------------------------------------------------------------------------------------
+    def write(self) -> tuple[str, Launch]:
+        kernel, scope = self.kernel, self.scope
+        scope.dtypes[kernel.chunk] = "int64"
+        rows = scope.size(kernel.rows.extent)
+        self.line("const index_t thread = threadIdx.x, threads = blockDim.x;")
+        self.line(f"const long long {safe(kernel.chunk)} = blockIdx.x;")
+        self.line(f"const index_t lo = (index_t)blockIdx.x * rows_per_chunk < {rows} ? (index_t)blockIdx.x * rows_per_chunk : {rows};")
+        self.line(f"const index_t hi = lo + rows_per_chunk < {rows} ? lo + rows_per_chunk : {rows};")
+        self.uniform(kernel.begin, frozenset())
+        self.barrier_if(bool(self.pending))
+        self.rows()
+        self.barrier_if(bool(kernel.end) and (bool(self.pending) or self.per_thread_writes()))
+        self.uniform(kernel.end, frozenset())
+        body = "\n".join(self.lines)
+        launch = Launch(safe(kernel.name), kernel, "rows", self.buffers, tuple(d for _, d in scope.sizes.values()),
+                        self.packs.aligned if self.packs else (), self.checks, self.meets)
+        head = "".join(f"// {line}\n" for line in (*map(comment, kernel.title), *self.notes()))
+        return f'{head}extern "C" __global__ void {BOUNDS} {launch.name}({self.parameters()}) {{\n{body}\n}}\n', launch
+
+    def parameters(self) -> str:
+        sizes = [f"index_t {name}" for name, _ in self.scope.sizes.values()]
+        flags = ["int aligned"] if self.packs else []
+        return ", ".join([*map(self.pointer, self.buffers), *sizes, "index_t rows_per_chunk", *flags, *(["int* error"] if self.checks else [])])
+
+    def pointer(self, buffer: str) -> str:
+        """A parameter; read-only memory is declared so where nothing in the kernel writes it, also under another name."""
+        kind, name = C_TYPE[self.program.buffers[buffer].dtype], safe(buffer)
+        written = self.root(buffer) in self.written
+        shared = sum(self.root(other) == self.root(buffer) for other in self.buffers) > 1
+        return f"{'' if written else 'const '}{kind}* {'' if written and shared else '__restrict__ '}{name}"
+
+    def notes(self) -> list[str]:
+        return [f"{name} = {dim!r}" for name, dim in self.scope.sizes.values() if name.startswith("size_")]
+
+    def per_thread_writes(self) -> bool:
+        return self.kernel.vector and any(not isinstance(s, Load) for s in walk_stmts(self.kernel.body) if isinstance(s, (Load, Store, Update)))
+
+    # ---- rows ---------------------------------------------------------------------------------------------------
+    def rows(self) -> None:
+        kernel = self.kernel
+        self.declare(kernel.rows)
+        self.start_accs(kernel.accs)
+        if not kernel.vector:
+            self.rows_in_order()
+        elif kernel.serial:
+            self.block("if (thread == 0) for (index_t {0} = lo; {0} < hi; ++{0})", kernel.rows, lambda: self.lane(kernel.body, kernel.accs))
+        else:
+            first = self.packed_rows() if self.packs else "lo"
+            self.block(f"for (index_t {{0}} = {first} + thread; {{0}} < hi; {{0}} += threads)", kernel.rows,
+                       lambda: self.lane(kernel.body, kernel.accs))
+        if kernel.vector:
+            self.fold(kernel.accs)
+
+    def rows_in_order(self) -> None:
+        kernel = self.kernel
+
+        def body() -> None:
+            self.uniform(kernel.body, frozenset({kernel.rows.name}))
+            self.add_accs(kernel.accs)
+            self.meet_before_next_turn(kernel.body, frozenset({kernel.rows.name}))
+
+        self.block("for (index_t {0} = lo; {0} < hi; ++{0})", kernel.rows, body)
+
+    def packed_rows(self) -> str:
+        """Whole packs of neighbouring rows, by wide loads and stores; returns the first row that is left over."""
+        packs = self.packs
+        assert packs is not None
+        width, row = packs.width, safe(self.kernel.rows.name)
+        self.line("index_t head = lo;")
+        self.line("if (aligned) {")
+        self.depth += 1
+        self.line(f"head = hi - (hi - lo) % {width};")
+        self.line(f"for (index_t start = lo + {width} * thread; start < head; start += {width} * threads) {{")
+        self.depth += 1
+        names: dict[tuple[str, str], str] = {}
+        for access in packs.accesses:
+            name = names[access.key] = f"{safe(access.buffer)}_pack" + (str(len(names)) if access.buffer in {k[0] for k in names} else "")
+            kind = f"pb_pack<{C_TYPE[self.program.buffers[access.buffer].dtype]}, {width}>"
+            at = "start" + (f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else "")
+            read = f" = *(const {kind}*)({safe(access.buffer)} + {at})" if access.loaded else ""
+            self.line(f"{kind} {name}{read};")
+        self.line("#pragma unroll")
+        self.line(f"for (int lane = 0; lane < {width}; ++lane) {{")
+        self.depth += 1
+        self.line(f"const index_t {row} = start + lane;")
+        self.lane(self.kernel.body, self.kernel.accs, names)
+        self.close()
+        for access in packs.accesses:
+            if access.stored:
+                kind = f"pb_pack<{C_TYPE[self.program.buffers[access.buffer].dtype]}, {width}>"
+                at = "start" + (f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else "")
+                self.line(f"*({kind}*)({safe(access.buffer)} + {at}) = {names[access.key]};")
+        self.close()
+        self.close()
+        return "head"
+
+    # ---- what every thread computes alike -----------------------------------------------------------------------
+    def uniform(self, stmts: tuple[Stmt, ...], axes: frozenset[str]) -> None:
+        for stmt in stmts:
+            touched = [] if isinstance(stmt, For) and not stmt.vector else accesses(stmt, self.written, self.alias, axes)
+            self.barrier_if(any(conflict(p, a) for p in self.pending for a in touched))
+            self.pending += [a for a in touched if a not in self.pending]
+            if isinstance(stmt, For):
+                self.uniform_for(stmt, axes)
+            else:
+                self.statement(stmt, alone=True)
+
+    def uniform_for(self, loop: For, axes: frozenset[str]) -> None:
+        for axis in loop.axes:
+            self.declare(axis)
+        self.start_accs(loop.accs)
+        if loop.vector:
+            self.threads_for(loop)
+            return
+        inner = axes | {a.name for a in loop.axes}
+
+        def body() -> None:
+            self.uniform(loop.body, inner)
+            self.add_accs(loop.accs)
+            self.step_carries(loop.carries)
+            self.meet_before_next_turn(loop.body, inner)
+
+        self.start_carries(loop.carries)
+        self.nest(loop.axes, body)
+        self.end_carries(loop.carries)
+
+    def threads_for(self, loop: For) -> None:
+        """A vector loop: outer axes in order, the innermost one (or two, as one) spread over the threads."""
+        if self.kernel.serial and _collides(loop):
+            self.line("if (thread == 0) {")
+            self.depth += 1
+            self.nest(loop.axes, lambda: self.lane(loop.body, loop.accs))
+            self.close()
+        elif len(loop.axes) == 1:
+            self.block(f"for (index_t {{0}} = thread; {{0}} < {self.scope.size(loop.axes[0].extent)}; {{0}} += threads)", loop.axes[0],
+                       lambda: self.lane(loop.body, loop.accs))
+        else:
+            self.nest(loop.axes[:-2], lambda: self.plane(loop))
+        self.fold(loop.accs)
+
+    def plane(self, loop: For) -> None:
+        """The last two axes as one range of pairs that the threads stride over, without a division for each pair."""
+        outer, inner = loop.axes[-2:]
+        k, j, extent = safe(outer.name), safe(inner.name), self.scope.size(inner.extent)
+        self.line(f"if ({extent} > 0) for (index_t {k} = thread / {extent}, {j} = thread % {extent}; {k} < {self.scope.size(outer.extent)};) {{")
+        self.depth += 1
+        self.lane(loop.body, loop.accs)
+        self.line(f"{k} += threads / {extent};")
+        self.line(f"{j} += threads % {extent};")
+        self.line(f"if ({j} >= {extent}) {{ {j} -= {extent}; ++{k}; }}")
+        self.close()
+
+    def barrier_if(self, needed: bool) -> None:
+        if needed:
+            self.line("__syncthreads();")
+            self.pending, self.meets = [], True
+
+    def meet_before_next_turn(self, body: tuple[Stmt, ...], axes: frozenset[str]) -> None:
+        again = [a for s in body for a in accesses(s, self.written, self.alias, axes)]
+        self.barrier_if(any(conflict(p, a, later_row=True) for p in self.pending for a in again))
+
+    # ---- what one thread computes -------------------------------------------------------------------------------
+    def lane(self, stmts: tuple[Stmt, ...], accs: tuple[Acc, ...], packs: dict[tuple[str, str], str] | None = None) -> None:
+        for stmt in stmts:
+            if isinstance(stmt, For):
+                self.lane_for(stmt)
+            else:
+                self.statement(stmt, alone=False, packs=packs)
+        self.add_accs(accs)
+
+    def lane_for(self, loop: For) -> None:
+        for axis in loop.axes:
+            self.declare(axis)
+        self.start_accs(loop.accs)
+        self.start_carries(loop.carries)
+
+        def body() -> None:
+            self.lane(loop.body, loop.accs)
+            self.step_carries(loop.carries)
+
+        self.nest(loop.axes, body)
+        self.end_carries(loop.carries)
+
+    # ---- statements ---------------------------------------------------------------------------------------------
+    def statement(self, stmt: Stmt, alone: bool, packs: dict[tuple[str, str], str] | None = None) -> None:
+        """One statement; `alone`: every thread is here with the same values, so thread 0 stores."""
+        scope = self.scope
+        if isinstance(stmt, Let):
+            self.define(stmt.name, stmt.dtype, scope.expression(stmt.op, stmt.dtype, stmt.args))
+            return
+        if isinstance(stmt, Check):
+            self.line(f"if (!{safe(stmt.ok)}) *error = {stmt.code + 1};")
+            return
+        assert isinstance(stmt, (Load, Store, Update))
+        pack = (packs or {}).get((stmt.buffer, repr(stmt.offset.const))) if self.packs and self.packs.takes(stmt) else None
+        place = f"{pack}.v[lane]" if pack else f"{safe(stmt.buffer)}[{scope.offset(stmt.offset)}]"
+        if isinstance(stmt, Load):
+            other = scope.operand(stmt.other) if stmt.other is not None else f"({C_TYPE[stmt.dtype]})0"
+            self.define(stmt.name, stmt.dtype, f"{safe(stmt.mask)} ? {place} : {other}" if stmt.mask else place)
+            return
+        conditions = [c for c in ("thread == 0" if alone else "", safe(stmt.mask) if stmt.mask else "") if c]
+        guard = f"if ({' && '.join(conditions)}) " if conditions else ""
+        if isinstance(stmt, Store):
+            self.line(f"{guard}{place} = {scope.operand(stmt.value)};")
+        else:
+            dtype = self.program.buffers[stmt.buffer].dtype
+            self.line(f"{guard}{place} = {scope.apply(stmt.op, dtype, [place, scope.operand(stmt.value)], [dtype, scope.dtype(stmt.value)])};")
+
+    def define(self, name: str, dtype: str, text: str) -> None:
+        self.scope.dtypes[name] = dtype
+        self.line(f"const {C_TYPE[dtype]} {safe(name)} = {text};")
+
+    def start_accs(self, accs: tuple[Acc, ...]) -> None:
+        for acc in accs:
+            self.scope.dtypes[acc.name] = acc.dtype
+            self.line(f"{C_TYPE[acc.dtype]} {safe(acc.name)} = {literal(acc.identity)};")
+
+    def add_accs(self, accs: tuple[Acc, ...]) -> None:
+        for acc in accs:
+            texts = [safe(acc.name), self.scope.operand(acc.value)]
+            self.line(f"{texts[0]} = {self.scope.apply(acc.op, acc.dtype, texts, [acc.dtype, self.scope.dtype(acc.value)])};")
+
+    def fold(self, accs: tuple[Acc, ...]) -> None:
+        for acc in accs:
+            self.line(f"{safe(acc.name)} = {self.scope.fold(acc.op, acc.dtype, safe(acc.name))};")
+            self.meets = True
+
+    def start_carries(self, carries: tuple[Carry, ...]) -> None:
+        for carry in carries:
+            self.scope.dtypes[carry.name] = self.scope.dtypes[carry.result] = carry.dtype
+            self.line(f"{C_TYPE[carry.dtype]} {safe(carry.name)} = {self.scope.operand(carry.init)};")
+
+    def step_carries(self, carries: tuple[Carry, ...]) -> None:
+        for carry in carries:
+            self.line(f"const {C_TYPE[carry.dtype]} {carry.name}_next = {self.scope.operand(carry.value)};")
+        for carry in carries:
+            self.line(f"{safe(carry.name)} = {carry.name}_next;")
+
+    def end_carries(self, carries: tuple[Carry, ...]) -> None:
+        for carry in carries:
+            self.line(f"const {C_TYPE[carry.dtype]} {safe(carry.result)} = {safe(carry.name)};")
+
+    # ---- lines --------------------------------------------------------------------------------------------------
+    def declare(self, axis: Axis) -> None:
+        self.scope.axes.add(axis.name)
+        self.scope.dtypes[axis.name] = "int64"
+
+    def nest(self, axes: tuple[Axis, ...], body: Callable[[], None]) -> None:
+        """Loops over `axes` in order around `body()`."""
+        if not axes:
+            body()
+            return
+        self.block(f"for (index_t {{0}} = 0; {{0}} < {self.scope.size(axes[0].extent)}; ++{{0}})", axes[0], lambda: self.nest(axes[1:], body))
+
+    def block(self, head: str, axis: Axis, body: Callable[[], None]) -> None:
+        self.line(head.format(safe(axis.name)) + " {")
+        self.depth += 1
+        body()
+        self.close()
+
+    def close(self) -> None:
+        self.depth -= 1
+        self.line("}")
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+
+def _collides(loop: For) -> bool:
+    """Whether threads that stride over the last axis of `loop` may write one address: it is not in the offset, or with a value of the lane."""
+    stmts = list(walk_stmts(loop.body))
+    values = {s.name for s in stmts if isinstance(s, (Let, Load))}
+    writes = [s.offset for s in stmts if isinstance(s, (Store, Update))]
+    axis = loop.axes[-1].name
+    return any(axis not in (names := {n for n, _ in offset.terms}) or names & values for offset in writes)
+
+
+def comment(text: str) -> str:
+    """`text` as one line of comment: nothing in it ends or continues the line."""
+    return "".join(c if c.isprintable() else " " for c in text).rstrip("\\ ")

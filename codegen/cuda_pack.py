@@ -1,0 +1,82 @@
+"""Which pointwise kernels move several neighbouring rows by one load or store, and what must be aligned for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dsl.size import Dim, Size
+from .cuda_plan import Aligned, itemsize
+from .program import Check, For, Kernel, Let, Load, Offset, Program, Store, Update
+
+LONGEST = 160      # statements: a longer body is bound by arithmetic, and several copies of it by registers
+
+
+@dataclass(frozen=True, slots=True)
+class PackAccess:
+    """Neighbouring rows of `buffer` from `const` on; loaded, stored or both."""
+
+    buffer: str
+    const: Dim
+    loaded: bool
+    stored: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.buffer, repr(self.const)
+
+
+@dataclass(frozen=True, slots=True)
+class Packs:
+    """`width` rows at a time for `accesses`, once every address in `aligned` allows it."""
+
+    row: str
+    width: int
+    accesses: tuple[PackAccess, ...]
+    aligned: tuple[Aligned, ...]
+
+    def takes(self, stmt: Load | Store | Update) -> bool:
+        """Whether `stmt` is served by a pack; every other access of a row goes to memory on its own."""
+        return not isinstance(stmt, Update) and stmt.mask is None and _neighbours(stmt.offset, self.row)
+
+
+def find_packs(kernel: Kernel, program: Program, alias: dict[str, str]) -> Packs | None:
+    """The packs of a kernel whose rows are spread over threads, or None where its rows go one by one."""
+    if not kernel.vector or kernel.serial or len(kernel.body) > LONGEST:
+        return None
+    if any(not isinstance(s, (Let, Load, Store, Check)) for s in kernel.body):
+        return None
+    row = kernel.rows.name
+    touched = [s for s in kernel.body if isinstance(s, (Load, Store))]
+    packed = [s for s in touched if s.mask is None and _neighbours(s.offset, row)]
+    if not packed or _written_elsewhere(kernel, touched, alias):
+        return None
+    width = 16 // min([itemsize(d) for d in _dtypes(packed, program) if itemsize(d) >= 4], default=2)
+    accesses = []
+    for key in dict.fromkeys((s.buffer, repr(s.offset.const)) for s in packed):
+        same = [s for s in packed if (s.buffer, repr(s.offset.const)) == key]
+        loaded, stored = (any(isinstance(s, kind) for s in same) for kind in (Load, Store))
+        accesses.append(PackAccess(key[0], same[0].offset.const, loaded, stored))
+    aligned = tuple(Aligned(a.buffer, a.const, min(16, width * itemsize(program.buffers[a.buffer].dtype))) for a in accesses)
+    return Packs(row, width, tuple(accesses), aligned)
+
+
+def _neighbours(offset: Offset, row: str) -> bool:
+    return len(offset.terms) == 1 and offset.terms[0][0] == row and not isinstance(offset.terms[0][1], Size) and offset.terms[0][1] == 1
+
+
+def _dtypes(stmts: list[Load | Store], program: Program) -> set[str]:
+    return {program.buffers[s.buffer].dtype for s in stmts}
+
+
+def _written_elsewhere(kernel: Kernel, touched: list[Load | Store], alias: dict[str, str]) -> bool:
+    """Whether a written buffer is also touched at another offset, so that a pack would be read too early or written too late."""
+    def root(buffer: str) -> str:
+        return alias.get(buffer, buffer)
+
+    stores = [s for s in touched if isinstance(s, Store)]
+    for store in stores:
+        for other in touched:
+            if root(other.buffer) == root(store.buffer) and (repr(other.offset) != repr(store.offset) or other.mask or store.mask):
+                if other is not store:
+                    return True
+    return bool(kernel.begin) and any(isinstance(s, For) for s in kernel.begin)

@@ -1,0 +1,181 @@
+"""Names, sizes and values as CUDA C++ text: what the writer of one kernel knows while it prints."""
+
+from __future__ import annotations
+
+import re
+
+from ..dsl.errors import CompileError
+from ..dsl.size import Dim, Size, render
+from . import machine
+from .cuda_ops import C_TYPE, FLOAT, literal, spell
+from .cuda_plan import PARTIALS, is_symbol
+from .machine import Routine
+from .program import Extent, Literal, Offset, Operand
+
+# Words that a name in the text must not take: C++ and CUDA's own, and those that the writer uses itself.
+RESERVED = frozenset("""
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept const consteval
+    constexpr const_cast continue decltype default delete do double dynamic_cast else enum explicit export extern false float for
+    friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public
+    register reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch template this
+    thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
+    threadIdx blockIdx blockDim gridDim warpSize dim3 index_t thread threads lo hi rows_per_chunk aligned error head start lane linux unix
+    i386 assert errno stdin stdout stderr isnan isinf isfinite signbit
+""".split()) | {m for t in FLOAT.values() for f in ("", "f") for m in re.findall(r"\b[a-z_0-9]+(?=\()", t.replace("{f}", f))}
+
+# Names of helpers, of size arguments and of values beside a name; macros, which are in capitals.
+_TAKEN = r"pb_\w+|size_\d+|\w+_pack\d*|\w+_next|_*[A-Z][A-Z0-9_]+|__\w+"
+
+
+def safe(name: str) -> str:
+    """`name` as an identifier of the text, never a word of C++, of CUDA or of the writer."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise CompileError(f"the name {name!r} is no C++ identifier; programs hold only names that are valid in C and Python")
+    bare = name.rstrip("_")
+    return f"{name}_" if bare in RESERVED or re.fullmatch(_TAKEN, bare) else name
+
+
+class Scope:
+    """What names mean inside one kernel; collects the size arguments, routines and folds that its text needs."""
+
+    def __init__(self) -> None:
+        self.dtypes: dict[str, str] = {}
+        self.axes: set[str] = set()
+        self.sizes: dict[str, tuple[str, Dim]] = {}          # text of a size -> (argument, size)
+        self.routines: dict[tuple[str, str], Routine] = {}
+        self.folds: set[tuple[str, str]] = set()
+        self.combines: set[tuple[str, str]] = set()
+
+    def size(self, dim: Dim) -> str:
+        """A size in the text: a number, or an argument that the host computes."""
+        if not isinstance(dim, Size):
+            return str(dim) if dim >= 0 else f"({dim})"
+        key = render(dim)
+        if key not in self.sizes:
+            symbol = is_symbol(dim)
+            self.sizes[key] = (safe(symbol) if symbol else f"size_{len(self.sizes)}", dim)
+        return self.sizes[key][0]
+
+    def offset(self, offset: Offset) -> str:
+        """The subscript of a flat offset."""
+        parts = []
+        for name, coefficient in offset.terms:
+            index = safe(name) if name in self.axes else f"(index_t){safe(name)}"
+            parts.append(index if not isinstance(coefficient, Size) and coefficient == 1 else f"{index} * {self.size(coefficient)}")
+        if isinstance(offset.const, Size) or offset.const or not parts:
+            parts.append(self.size(offset.const))
+        return " + ".join(parts)
+
+    def dtype(self, operand: Operand) -> str:
+        if isinstance(operand, Literal):
+            return operand.dtype
+        return "int64" if isinstance(operand, Extent) else self.dtypes[operand]
+
+    def operand(self, operand: Operand) -> str:
+        if isinstance(operand, Literal):
+            return literal(operand)
+        if isinstance(operand, Extent):
+            return f"((long long){self.size(operand.size)})"
+        return f"((long long){safe(operand)})" if operand in self.axes else safe(operand)
+
+    def expression(self, op: str, dtype: str, args: tuple[Operand, ...]) -> str:
+        """`op` on `args`: from the table of spellings, else a call of its routine."""
+        texts, dtypes = [self.operand(a) for a in args], [self.dtype(a) for a in args]
+        return self.apply(op, dtype, texts, dtypes)
+
+    def apply(self, op: str, dtype: str, texts: list[str], dtypes: list[str]) -> str:
+        found = spell(op, dtype, texts, dtypes)
+        if found is not None:
+            return found
+        routine = machine.routine(op, dtype)
+        if routine is None:
+            raise CompileError(f"CUDA has no spelling for {op} on {dtype}; add one to codegen/cuda_ops.py or a routine for it")
+        self.routines[op, dtype] = routine
+        return f"{routine_name(routine)}({', '.join(texts)})"
+
+    def fold(self, op: str, dtype: str, value: str) -> str:
+        """The fold of every thread's `value` over the block, known to all of them."""
+        self.folds.add((op, dtype))
+        return f"{fold_name(op, dtype)}({value})"
+
+    def combine(self, op: str, dtype: str) -> str:
+        """The device function that folds partial results over chunks."""
+        self.folds.add((op, dtype))
+        self.combines.add((op, dtype))
+        return f"pb_combine_{op}_{dtype}"
+
+
+def routine_name(routine: Routine) -> str:
+    return f"pb_{routine.name}_{routine.dtype}"
+
+
+def fold_name(op: str, dtype: str) -> str:
+    return f"pb_fold_{op}_{dtype}"
+
+
+def routine_text(op: str, routine: Routine, scope: Scope) -> str:
+    """A routine as a device function."""
+    inner = Scope()
+    inner.dtypes = dict.fromkeys(routine.params, routine.dtype)
+    inner.routines = scope.routines
+    lines = []
+    for let in routine.body:
+        lines.append(f"    const {C_TYPE[let.dtype]} {safe(let.name)} = {inner.expression(let.op, let.dtype, let.args)};")
+        inner.dtypes[let.name] = let.dtype
+    kind = C_TYPE[routine.dtype]
+    params = ", ".join(f"{kind} {safe(p)}" for p in routine.params)
+    result = safe(routine.result)
+    if routine.domain is not None:      # elsewhere the library's function gives the value
+        result = f"{safe(routine.domain)} ? {result} : {machine.LIBM[op]}{'f' if routine.dtype == 'float32' else ''}({', '.join(map(safe, routine.params))})"
+    return "\n".join([f"__device__ {kind} {routine_name(routine)}({params}) {{", *lines, f"    return {result};", "}", ""])
+
+
+def fold_text(op: str, dtype: str, scope: Scope) -> str:
+    """A device function that folds one value of each thread over the block and gives the result to all of them."""
+    kind = C_TYPE[dtype]
+    step = scope.apply(op, dtype, ["v", "other"], [dtype, dtype])
+    shuffle = f"({kind})__shfl_xor_sync(0xffffffffu, {'v' if dtype in _SHUFFLED else '(int)v'}, distance)"
+    return f"""// {op} over the threads of a block; every thread gets the result
+__device__ {kind} {fold_name(op, dtype)}({kind} v) {{
+    __shared__ {kind} warps[32];
+    for (int distance = 16; distance > 0; distance >>= 1) {{
+        const {kind} other = {shuffle};
+        v = {step};
+    }}
+    if (blockDim.x > 32) {{
+        if ((threadIdx.x & 31) == 0) warps[threadIdx.x >> 5] = v;
+        __syncthreads();
+        v = warps[0];
+        for (unsigned w = 1; w < blockDim.x / 32; ++w) {{
+            const {kind} other = warps[w];
+            v = {step};
+        }}
+        __syncthreads();
+    }}
+    return v;
+}}
+"""
+
+
+_SHUFFLED = ("int32", "int64", "uint32", "uint64", "float32", "float64")
+
+
+def combine_text(op: str, dtype: str, scope: Scope) -> str:
+    """A device function of a whole grid: target[j] = fold of partial[c * count + j] over the chunks c (`combine_grid` fits it)."""
+    kind = C_TYPE[dtype]
+    step = scope.apply(op, dtype, ["v", "partial[c * count + j]"], [dtype, dtype])
+    return f"""// {op} over chunks: a thread for each element of a long target, a block for each element of a short one
+__device__ void pb_combine_{op}_{dtype}(const {kind}* partial, {kind}* target, index_t count, index_t chunks, {kind} identity) {{
+    const index_t thread = threadIdx.x, threads = blockDim.x, block = blockIdx.x, blocks = gridDim.x;
+    if (count > {PARTIALS}) for (index_t j = block * threads + thread; j < count; j += blocks * threads) {{
+        {kind} v = partial[j];
+        for (index_t c = 1; c < chunks; ++c) v = {step};
+        target[j] = v;
+    }} else for (index_t j = block; j < count; j += blocks) {{
+        {kind} v = identity;
+        for (index_t c = thread; c < chunks; c += threads) v = {step};
+        v = {fold_name(op, dtype)}(v);
+        if (thread == 0) target[j] = v;
+    }}
+}}
+"""

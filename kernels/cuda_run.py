@@ -1,0 +1,195 @@
+"""Carrying out the plan of a CUDA text on a device: sizes, memory, launches, library steps, loops and branches.
+
+A `Device` is an array module with launches. CuPy's is in `cuda.py`; the tests drive the same code with NumPy and an emulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..codegen.cuda import CudaText
+from ..codegen.cuda_plan import (
+    Action,
+    Aligned,
+    Choose,
+    Grid,
+    Launch,
+    Repeat,
+    chunk_counts,
+    combine_grid,
+    grid_of,
+    itemsize,
+)
+from ..codegen.program import Library, Loop, Program
+from ..dsl.errors import CompileError
+from ..dsl.size import evaluate, product
+
+
+class Device(Protocol):
+    """Where a plan runs: `arrays` is NumPy or a module with its interface."""
+
+    arrays: Any
+
+    def empty(self, name: str, dtype: str, count: int) -> Any:
+        """A flat array of `count` elements for the buffer `name`, not initialised."""
+        ...
+
+    def address(self, array: Any) -> int:
+        """Where the first element of `array` lies."""
+        ...
+
+    def launch(self, launch: Launch, grid: Grid, arguments: Sequence[tuple[str, Any]]) -> None:
+        """Start `launch`; arguments are ('pointer', array), ('index', int) and ('flag', int)."""
+        ...
+
+
+class Execution:
+    """One call of a program: its sizes and buffers.
+
+    `inputs` are contiguous arrays of the device in the order of `program.inputs`; `sizes` gives the sizes of the inputs (chunk counts
+    are chosen here); `consts` holds the captured arrays on the device. `run` returns arrays in the order of `program.outputs`, each
+    its own memory. `error` is an int32 array of one element, 0, where checks leave 1 + their code.
+    """
+
+    def __init__(self, program: Program, text: CudaText, device: Device, sizes: Mapping[str, int], error: Any) -> None:
+        self.program, self.text, self.device, self.error = program, text, device, error
+        self.sizes = input_and_chunk_sizes(program, sizes)
+        self.buffers: dict[str, Any] = {}
+
+    def run(self, inputs: Sequence[Any], consts: Mapping[str, Any], arena: bool = True) -> list[Any]:
+        """The outputs for `inputs`. With `arena` the temporaries lie in one workspace at their planned places."""
+        for name, array in zip(self.program.inputs, inputs, strict=True):
+            self.buffers[name] = array.reshape(-1)
+        for name, array in consts.items():
+            self.buffers[name] = array.reshape(-1)
+        self._allocate(arena)
+        self._carry_out(self.text.launches)
+        return self._outputs()
+
+    def _allocate(self, arena: bool) -> None:
+        workspace = self.device.empty("workspace", "uint8", evaluate(self.program.workspace, self.sizes)) if arena else None
+        for buffer in self.program.buffers.values():
+            if buffer.name in self.buffers:
+                continue
+            count = evaluate(product(buffer.shape), self.sizes)
+            if workspace is not None and buffer.kind == "temp" and buffer.place is not None:
+                start = evaluate(buffer.place, self.sizes)
+                self.buffers[buffer.name] = workspace[start : start + count * itemsize(buffer.dtype)].view(buffer.dtype)
+            else:
+                self.buffers[buffer.name] = self.device.empty(buffer.name, buffer.dtype, count)
+
+    def _outputs(self) -> list[Any]:
+        outputs, seen = [], set()
+        for name in self.program.outputs:
+            buffer = self.program.buffers[name]
+            array = self.buffers[name].reshape([evaluate(d, self.sizes) for d in buffer.shape])
+            outputs.append(array.copy() if name in seen or buffer.kind != "output" else array)
+            seen.add(name)
+        return outputs
+
+    # ---- actions ------------------------------------------------------------------------------------------------
+    def _carry_out(self, actions: tuple[Action, ...]) -> None:
+        for action in actions:
+            if isinstance(action, Launch):
+                self._launch(action)
+            elif isinstance(action, Library):
+                self._library(action)
+            elif isinstance(action, Repeat):
+                self._repeat(action)
+            else:
+                assert isinstance(action, Choose)
+                self._carry_out(action.choices[int(self.buffers[action.branch.predicate][0])])
+
+    def _launch(self, launch: Launch) -> None:
+        rows = launch.role == "rows"
+        grid = grid_of(launch.kernel, self.sizes) if rows else combine_grid(launch.kernel, self.sizes)
+        arguments: list[tuple[str, Any]] = [("pointer", self.buffers[name]) for name in launch.buffers]
+        arguments += [("index", evaluate(size, self.sizes)) for size in launch.sizes]
+        if rows:
+            arguments.append(("index", grid.rows))
+        if launch.aligned:
+            arguments.append(("flag", int(all(map(self._is_aligned, launch.aligned)))))
+        if launch.checks:
+            arguments.append(("pointer", self.error))
+        self.device.launch(launch, grid, arguments)
+
+    def _is_aligned(self, position: Aligned) -> bool:
+        array = self.buffers[position.buffer]
+        return (self.device.address(array) + evaluate(position.offset, self.sizes) * array.dtype.itemsize) % position.bytes == 0
+
+    def _repeat(self, action: Repeat) -> None:
+        loop: Loop = action.loop
+        count = self._count(loop)
+        turn = 0
+        while count is None or turn < count:
+            if loop.index is not None:
+                self.buffers[loop.index][...] = turn
+            if count is None:
+                self._carry_out(action.test)
+                if not bool(self.buffers[loop.condition or ""][0]):
+                    return
+            self._carry_out(action.actions)
+            for a, b in loop.swaps:
+                self.buffers[a], self.buffers[b] = self.buffers[b], self.buffers[a]
+            turn += 1
+
+    def _count(self, loop: Loop) -> int | None:
+        if loop.count is None:
+            return None
+        return int(self.buffers[loop.count][0]) if isinstance(loop.count, str) else evaluate(loop.count, self.sizes)
+
+    # ---- library steps ------------------------------------------------------------------------------------------
+    def _library(self, step: Library) -> None:
+        if step.routine == "gemm":
+            self._gemm(step)
+        elif step.routine == "copy":
+            (source, start), (target, first), count = step.operands[0], step.target, self._attr(step, "count")
+            start, first = evaluate(start, self.sizes), evaluate(first, self.sizes)
+            self.buffers[target][first : first + count] = self.buffers[source][start : start + count]
+        else:
+            raise CompileError(f"CUDA has no library routine {step.routine!r}; it has gemm and copy")
+
+    def _gemm(self, step: Library) -> None:
+        m, n, k, batch = (self._attr(step, name) for name in ("m", "n", "k", "batch"))
+        a = self._matrices(step.operands[0], (batch, m, k), self._attr(step, "stride_a"), bool(step.attr("trans_a")))
+        b = self._matrices(step.operands[1], (batch, k, n), self._attr(step, "stride_b"), bool(step.attr("trans_b")))
+        c = self._matrices(step.target, (batch, m, n), self._attr(step, "stride_c"), False)
+        if c.size == 0:
+            return
+        if batch == 1:
+            a, b, c = a[0], b[0], c[0]
+        if k == 0:
+            c[...] = 0
+        else:
+            self.device.arrays.matmul(a, b, out=c)
+
+    def _matrices(self, place: tuple[str, Any], shape: tuple[int, int, int], stride: int, transposed: bool) -> Any:
+        """A view of `shape` on row-major matrices `stride` elements apart, each stored transposed where it says so."""
+        name, start = place
+        flat = self.buffers[name][evaluate(start, self.sizes) :]
+        _, rows, columns = shape
+        inner = (1, rows) if transposed else (columns, 1)
+        strides = tuple(s * flat.dtype.itemsize for s in (stride, *inner))
+        return self.device.arrays.lib.stride_tricks.as_strided(flat, shape=shape, strides=strides)
+
+    def _attr(self, step: Library, key: str) -> int:
+        return evaluate(step.attr(key), self.sizes)  # type: ignore[arg-type]
+
+
+def input_and_chunk_sizes(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The sizes of the inputs with this target's own numbers of chunks, whatever numbers `sizes` holds for those."""
+    chunks = {kernel.chunks for kernel in program.kernels()}
+    return chunk_counts(program, {name: value for name, value in sizes.items() if name not in chunks})
+
+
+def error_text(program: Program, code: int) -> str | None:
+    """What the value of the error word says, or None for 0."""
+    return program.errors[code - 1] if code else None
+
+
+def contiguous(arrays: Any, value: Any, dtype: str) -> Any:
+    """`value` as a contiguous array of `dtype` in the machine's byte order."""
+    return arrays.asarray(value, dtype=np.dtype(dtype), order="C")
