@@ -11,14 +11,18 @@ import numpy as np
 from . import ops
 from .node import FUNCTIONS, Expr
 from .phrase import Phrase
-from .size import Dim, render as render_size
+from .size import Dim
+from .size import render as render_size
 from .text import ANY, ATOM, BINARY, LISTED, POWER, UNARY, Show, Spelled, render, selected_result, shortest
 
-GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split())
-_INFIX = {"&": r"\,\&\,", "|": r"\,|\,", "^": r"\oplus", "~": r"\sim ", "<<": r"\ll", ">>": r"\gg"}
+GREEK = frozenset((
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
+    "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+    "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
+))
+_INFIX = {"&": r"\wedge", "|": r"\vee", "^": r"\oplus", "~": r"\neg ", "<<": r"\ll", ">>": r"\gg"}
 _BIG = {"sum": r"\sum", "prod": r"\prod", "min": r"\min", "max": r"\max", "all": r"\bigwedge", "any": r"\bigvee"}
+_OPENING, _CLOSING = ("{", r"\left(", r"\left|", r"\lfloor", r"\lceil", ", "), ("}", r"\right", ", ")
 _PREFIX = BINARY - 2        # a sum reaches as far as it can: in parentheses within any other operation
 
 
@@ -51,16 +55,19 @@ def spell(words: Phrase, show: Show) -> Spelled:
 def symbol(name: str) -> str:
     """LaTeX of an identifier: Greek letters by their names, a tail after `_` or of digits as a subscript."""
     head, _, tail = name.strip("_").partition("_")
+    tail = tail.strip("_")
     digits = re.fullmatch(r"(.*?\D)(\d+)", head)
     if digits and not tail:
         head, tail = digits.groups()
     if not head:
         return _letters(name)
-    word = "\\" + head if head in GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
-    if not tail:
-        return word
-    below = tail if tail.isdigit() or len(tail) == 1 else "\\" + tail if tail in GREEK else rf"\mathrm{{{_letters(tail)}}}"
-    return f"{word}_{{{below}}}"
+    return f"{_word(head)}_{{{_word(tail)}}}" if tail else _word(head)
+
+
+def _word(name: str) -> str:
+    if name in GREEK:
+        return "\\" + name
+    return name if len(name) == 1 or name.isdigit() else rf"\mathrm{{{_letters(name)}}}"
 
 
 def _letters(name: str) -> str:
@@ -87,7 +94,8 @@ def _number(words: Phrase, show: Show) -> Spelled:
 
 def size_latex(dim: Dim) -> str:
     """LaTeX of a size."""
-    return render_size(dim, symbol, r"\max\left({}, {}\right)", r"\left\lfloor {} / {} \right\rfloor").replace("*", r" \, ")
+    text = render_size(dim, symbol, r"\max\left({}, {}\right)", r"\left\lfloor {} / {} \right\rfloor")
+    return text.replace("*", r" \, ")
 
 
 def _size(words: Phrase, show: Show) -> Spelled:
@@ -96,7 +104,8 @@ def _size(words: Phrase, show: Show) -> Spelled:
 
 
 def _array(words: Phrase, show: Show) -> Spelled:
-    return rf"\mathrm{{array}}_{{{' \\times '.join(map(str, words.args[0]))}}}", POWER
+    shape = r" \times ".join(map(str, words.args[0]))
+    return rf"\mathrm{{array}}_{{{shape}}}", POWER
 
 
 # ---- operations -------------------------------------------------------------------------------------------------
@@ -115,30 +124,33 @@ def _row(row: ops.Row, args: tuple, show: Show) -> Spelled:
 
 def _multiply(args: tuple, show: Show) -> Spelled:
     """Numbers and scalars stand beside what they scale; elementwise products of arrays get a sign of their own."""
+    if _is_number(args[1]) and not _is_number(args[0]):
+        args = args[::-1]
     left, right = literal(args[0], show, BINARY), literal(args[1], show, BINARY + 2)
     if any(_is_scalar(a) for a in args):
         return (rf"{left} \cdot {right}" if right[0].isdigit() else rf"{left} \, {right}"), BINARY
     return rf"{left} \odot {right}", BINARY
 
 
+def _is_number(x: Any) -> bool:
+    return x.op == "const" and not x.shape if isinstance(x, Expr) else isinstance(x, (bool, int, float))
+
+
 def _is_scalar(x: Any) -> bool:
-    return x.shape == () if isinstance(x, Expr) else isinstance(x, (bool, int, float))
+    return x.shape is not None and not x.shape if isinstance(x, Expr) else _is_number(x)
 
 
 def _demand(row: ops.Row, i: int) -> int:
     """How tightly argument `i` must hold together where the row's template puts it."""
-    here = re.escape(f"#{i + 1}")
-    if all(re.search(rf"(\{{|\\left\(|\\left\||\\lfloor|\\lceil|, ){here}(\}}|\\right|, )", t) for t in _places(row.latex, i)):
-        return ANY
-    if re.search(rf"{here}\^", row.latex):
-        return POWER + 1
-    return BINARY + 2 if row.precedence > BINARY else row.precedence + 1
-
-
-def _places(template: str, i: int) -> list[str]:
-    """The template around each occurrence of argument `i`."""
     mark = f"#{i + 1}"
-    return [template[max(0, m.start() - 8): m.end() + 8] for m in re.finditer(re.escape(mark), template)]
+    ends = [(row.latex[: m.start()], row.latex[m.end():]) for m in re.finditer(mark, row.latex)]
+    if all(before.endswith(_OPENING) and after.startswith(_CLOSING) for before, after in ends):
+        return ANY
+    if any(after.startswith("^") for _, after in ends):
+        return POWER + 1
+    if all(before.endswith("+ ") for before, _ in ends):
+        return BINARY
+    return BINARY + 2 if row.precedence > BINARY else row.precedence + 1
 
 
 def _tightness(row: ops.Row) -> int:
@@ -146,19 +158,31 @@ def _tightness(row: ops.Row) -> int:
         return POWER
     if row.latex.startswith(r"\frac"):
         return POWER
-    return row.precedence if row.infix else BINARY if row.latex.startswith("#1") or row.latex.startswith(r"\neg") else ATOM
+    if row.infix:
+        return row.precedence
+    return BINARY if row.latex.startswith(("#1", r"\neg")) else ATOM
 
 
 def _big(words: Phrase, show: Show) -> Spelled:
-    axis = words.named.get("axis")
+    (x, *_), axis = words.args, words.named.get("axis")
     below = "" if axis is None else rf"_{{\mathrm{{axis}}\,{literal(axis, show)}}}"
-    return rf"{_BIG[words.name]}{below} {literal(words.args[0], show, BINARY)}", _PREFIX
+    return rf"{_BIG[words.name]}{below} {literal(x, show, BINARY)}", _PREFIX
 
 
 def _transpose(words: Phrase, show: Show) -> Spelled:
-    if len(words.args) > 1 or words.named:
+    x, *axes = words.args
+    if axes or words.named:
         return rf"\operatorname{{transpose}}\left({_arguments(words, show)}\right)", ATOM
-    return rf"{literal(words.args[0], show, ATOM)}^{{\top}}", POWER
+    return rf"{literal(x, show, ATOM)}^{{\top}}", POWER
+
+
+def _negative(words: Phrase, show: Show) -> Spelled:
+    return f"-{literal(words.args[0], show, BINARY)}", UNARY
+
+
+def _remainder(words: Phrase, show: Show) -> Spelled:
+    left, right = words.args[:2]
+    return rf"{literal(left, show, BINARY)} \;\mathrm{{mod}}\; {literal(right, show, BINARY + 1)}", BINARY
 
 
 def _matmul(words: Phrase, show: Show) -> Spelled:
@@ -178,7 +202,8 @@ def _getitem(words: Phrase, show: Show) -> Spelled:
 
 def _at(words: Phrase, show: Show) -> Spelled:
     x, index, op, value = words.args
-    return rf"{literal(x, show, ATOM)}\left[{_index(index, show)}\right]_{{\mathrm{{{_letters(op)}}}}}\left({literal(value, show)}\right)", ATOM
+    place = rf"\left[{_index(index, show)}\right]_{{\mathrm{{{_letters(op)}}}}}"
+    return rf"{literal(x, show, ATOM)}{place}\left({literal(value, show)}\right)", ATOM
 
 
 def _index(index: Any, show: Show) -> str:
@@ -186,16 +211,15 @@ def _index(index: Any, show: Show) -> str:
 
 
 def _derivative(words: Phrase, show: Show) -> Spelled:
-    y, wrt = words.args[0], words.args[1] if len(words.args) > 1 else words.named.get("wrt")
-    below = "" if wrt is None else symbol(wrt) if isinstance(wrt, str) else literal(wrt, show, ATOM)
-    return rf"\frac{{\partial}}{{\partial {below}}} \left({literal(y, show)}\right)", BINARY
+    y, wrt = words.args
+    return rf"\frac{{\partial}}{{\partial {literal(wrt, show, ATOM)}}} \left({literal(y, show)}\right)", BINARY
 
 
 def _item(words: Phrase, show: Show) -> Spelled:
-    part = selected_result(*words.args)
-    if part is not None:
-        return literal(part, show), ANY
     call, index = words.args
+    part = selected_result(call, index)
+    if part is not None:
+        return spell(part, show)
     return rf"{literal(call, show, ATOM)}\left[{index}\right]", ATOM
 
 
@@ -221,7 +245,7 @@ def _static(value: Any) -> str:
     if value is Ellipsis:
         return r"\ldots"
     spelled = value.name if isinstance(value, np.dtype) else value if isinstance(value, str) else str(value)
-    plain = re.sub(r"[^\w ,.=()+*/-]", "", spelled)
+    plain = re.sub(r"[^\w ,.=()+*/>-]", "", spelled)
     return rf"\mathrm{{{_letters(plain)}}}" if plain else r"\cdot"
 
 
@@ -231,8 +255,9 @@ def _arguments(words: Phrase, show: Show) -> str:
 
 
 _SPELLINGS: dict[str, Callable[[Phrase, Show], Spelled]] = {
-    "name": _name, "number": _number, "array": _array, "size": _size, "getitem": _getitem, "at": _at, "matmul": _matmul,
-    "outer": _outer, "transpose": _transpose, "matrix_transpose": _transpose, "grad": _derivative, "item": _item,
+    "name": _name, "number": _number, "array": _array, "size": _size, "getitem": _getitem, "update_at": _at,
+    "negative": _negative, "remainder": _remainder, "matmul": _matmul, "outer": _outer, "transpose": _transpose,
+    "matrix_transpose": _transpose, "grad": _derivative, "item": _item,
 }
 
 FUNCTIONS["_latex"] = latex

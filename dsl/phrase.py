@@ -183,12 +183,12 @@ def _place(node: Expr) -> Phrase:
     (x, fill), (ranges, shape) = node.args, node.attrs
     zero = fill.op == "const" and not fill.attrs[0].array.any()
     base = Phrase("zeros", (shape,)) if zero else Phrase("full", (shape, fill))
-    return Phrase("at", (base, _ranges_index(ranges, x.shape, shape), "set", x))
+    return Phrase("update_at", (base, _ranges_index(ranges, x.shape, shape), "set", x))
 
 
 def _update(node: Expr) -> Phrase:
     (x, v), (op, ranges) = node.args, node.attrs[:2]
-    return Phrase("at", (x, _ranges_index(ranges, v.shape, x.shape), op, v))
+    return Phrase("update_at", (x, _ranges_index(ranges, v.shape, x.shape), op, v))
 
 
 def _ranges_index(ranges: tuple, counts: tuple, extents: tuple) -> tuple:
@@ -216,7 +216,7 @@ def _scatter(node: Expr) -> Phrase:
     (x, *indices, updates), (op, axes) = node.args, node.attrs[:2]
     index = tuple(map(_unwrapped, indices))
     if axes == tuple(range(len(axes))):
-        return Phrase("at", (x, index, op, updates))
+        return Phrase("update_at", (x, index, op, updates))
     return Phrase("scatter", (x, *index, updates), {"op": op, "axes": axes})
 
 

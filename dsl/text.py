@@ -195,7 +195,8 @@ def subscript(index: Any, show: Show) -> str:
 
 def _at(words: Phrase, show: Show) -> Spelled:
     x, index, op, value = words.args
-    return f"{literal(x, show, ATOM)}.at[{subscript(index, show)}].{op}({literal(value, show)})", ATOM
+    method = {"minimum": "min", "maximum": "max"}.get(op, op)
+    return f"{literal(x, show, ATOM)}.at[{subscript(index, show)}].{method}({literal(value, show)})", ATOM
 
 
 def _matmul(words: Phrase, show: Show) -> Spelled:
@@ -217,34 +218,27 @@ def _astype(words: Phrase, show: Show) -> Spelled:
 
 
 def _derivative(words: Phrase, show: Show) -> Spelled:
-    y, wrt = words.args[0], words.args[1] if len(words.args) > 1 else words.named.get("wrt")
-    below = "" if wrt is None else wrt if isinstance(wrt, str) else literal(wrt, show, ATOM)
-    return f"∂({literal(y, show)})/∂{below}", BINARY
+    y, wrt = words.args
+    return f"∂({literal(y, show)})/∂{literal(wrt, show, ATOM)}", BINARY
 
 
 def _item(words: Phrase, show: Show) -> Spelled:
-    part = selected_result(*words.args)
-    if part is not None:
-        return literal(part, show), ANY
     call, index = words.args
+    part = selected_result(call, index)
+    if part is not None:
+        return spell(part, show)
     return f"{literal(call, show, ATOM)}[{index}]", ATOM
 
 
-def selected_result(call: Any, index: int) -> Any:
-    """What result `index` of a derivative stands for."""
-    if not isinstance(call, Phrase) or call.name not in ("grad", "value_and_grad"):
+def selected_result(call: Any, index: int) -> Phrase | None:
+    """The derivative that result `index` of a call for several is."""
+    if not isinstance(call, Phrase) or call.name not in ("grad", "vjp") or not isinstance(call.args[-1], tuple):
         return None
-    y, wrt = call.args[0], call.args[1] if len(call.args) > 1 else call.named.get("wrt")
-    if call.name == "value_and_grad":
-        if index == 0:
-            return y
-        index -= 1
-    parts = [*(wrt.values() if isinstance(wrt, dict) else wrt)] if isinstance(wrt, (tuple, list, dict)) else [wrt]
-    return Phrase("grad", (y, parts[index])) if index < len(parts) else None
+    return Phrase(call.name, (*call.args[:-1], call.args[-1][index]))
 
 
 _SPELLINGS: dict[str, Callable[[Phrase, Show], Spelled]] = {
-    "name": _name, "number": _number, "array": _array, "size": _size, "getitem": _getitem, "at": _at,
+    "name": _name, "number": _number, "array": _array, "size": _size, "getitem": _getitem, "update_at": _at,
     "square": _square, "matmul": _matmul, "transpose": _property("T"), "matrix_transpose": _property("mT"),
     "astype": _astype, "grad": _derivative, "item": _item,
 }

@@ -1,0 +1,99 @@
+"""A program as a numbered listing with types, and as a graph for Graphviz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import ops
+from .node import Expr, toposort
+from .phrase import Phrase, phrase
+from .surface import as_expr
+from .text import literal, spell
+
+
+def show(program: Any) -> None:
+    """Print the listing of `program`, an expression or a nest (tuple, list, dict, NamedTuple) of expressions.
+
+    >>> import pullback as pb
+    >>> x = pb.Var('x', ('n',))
+    >>> show(pb.exp(x * 2))
+    %0  float64[n]  x
+    %1  int64       2
+    %2  float64[n]  %0*%1
+    %3  float64[n]  exp(%2)
+    result = %3
+    """
+    print(listing(program))
+
+
+def listing(program: Any) -> str:
+    """A line for each distinct operation, arguments first: number, dtype and shape, what it does; then the results."""
+    results = dict(_results(program, ""))
+    order = toposort(results.values())
+    number = {node: f"%{i}" for i, node in enumerate(order)}
+    types = [node_type(node) for node in order]
+    numbers, width = len(f"%{len(order) - 1}"), max(map(len, types), default=0)
+    lines = [f"{number[node]:<{numbers}}  {type_:<{width}}  {operation(node, number)}"
+             for node, type_ in zip(order, types, strict=True)]
+    return "\n".join(lines + [f"{name or 'result'} = {number[node]}" for name, node in results.items()])
+
+
+def draw(program: Any) -> str:
+    """`program` in Graphviz's DOT language: a box for each operation, arrows from arguments to users."""
+    results = dict(_results(program, ""))
+    order = toposort(results.values())
+    number = {node: f"n{i}" for i, node in enumerate(order)}
+    lines = ["digraph program {", '  node [shape=box, fontname="monospace"];']
+    for node in order:
+        label = _quoted(operation(node, dict.fromkeys(node.args, "·")), node_type(node))
+        lines.append(f"  {number[node]} [label={label}];")
+        lines.extend(f"  {number[argument]} -> {number[node]};" for argument in node.args)
+    for i, (name, node) in enumerate(results.items()):
+        lines += [f"  r{i} [label={_quoted(name or 'result')}, shape=plaintext];", f"  {number[node]} -> r{i};"]
+    return "\n".join([*lines, "}"])
+
+
+def node_type(node: Expr) -> str:
+    """`float64[n, 3]`; a question mark for what is not known before the call."""
+    known = node if node.shape is not None else node.shadow
+    dtype = "?" if node.dtype is None else str(node.dtype)
+    return dtype + ("" if known is None or not known.shape else f"[{', '.join(map(str, known.shape))}]")
+
+
+def operation(node: Expr, names: dict[Expr, str]) -> str:
+    """What `node` does to its arguments, which are called by `names`."""
+
+    def spelled(part: Any, tightness: int) -> str:
+        if isinstance(part, Expr):
+            return names[part]
+        found, own = spell(part, spelled)
+        return found if own >= tightness else f"({found})"
+
+    if node.op in ("var", "const", "size", "iota", "call"):
+        return spell(phrase(node), spelled)[0]
+    if node.op in ops.ROWS and node.op != "cast":
+        return spell(Phrase(node.op, node.args), spelled)[0]
+    return f"{node.op}({', '.join(literal(part, spelled) for part in (*node.args, *node.attrs))})"
+
+
+def _results(program: Any, path: str) -> Iterator[tuple[str, Expr]]:
+    """Every expression of a nest, with the path to it."""
+    if isinstance(program, Expr):
+        yield path, program
+    elif isinstance(program, dict):
+        for key, value in program.items():
+            yield from _results(value, f"{path}[{key!r}]" if path or not str(key).isidentifier() else str(key))
+    elif hasattr(program, "_fields"):
+        for key in program._fields:
+            yield from _results(getattr(program, key), f"{path}.{key}" if path else key)
+    elif isinstance(program, (tuple, list)):
+        for i, value in enumerate(program):
+            yield from _results(value, f"{path}[{i}]" if path else f"result[{i}]")
+    else:
+        yield from _results(as_expr(program), path)
+
+
+def _quoted(*lines: str) -> str:
+    """A string of DOT with line breaks between `lines`."""
+    return '"' + "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines) + '"'
