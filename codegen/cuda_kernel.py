@@ -8,6 +8,7 @@ Rows that must run in order (`serial`) and have no vector loop inside are left t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ..dsl.size import Size
@@ -18,7 +19,7 @@ from .cuda_scope import Scope, safe
 from .cuda_sync import Access, accesses, conflict
 from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
 
-BOUNDS = "__launch_bounds__(256)"
+BOUNDS = "__launch_bounds__(256, 1)"      # a block at least: without the 1, ptxas saves registers by spilling a few
 
 
 class KernelWriter:
@@ -47,20 +48,30 @@ class KernelWriter:
         kernel, scope = self.kernel, self.scope
         scope.dtypes[kernel.chunk] = "int64"
         rows = scope.size(kernel.rows.extent)
-        self.line("const index_t thread = threadIdx.x, threads = blockDim.x;")
-        self.line(f"const long long {safe(kernel.chunk)} = blockIdx.x;")
-        self.line(f"const index_t lo = (index_t)blockIdx.x * rows_per_chunk < {rows} ? (index_t)blockIdx.x * rows_per_chunk : {rows};")
-        self.line(f"const index_t hi = lo + rows_per_chunk < {rows} ? lo + rows_per_chunk : {rows};")
-        self.uniform(kernel.begin, frozenset())
+        around = frozenset({kernel.chunk})       # constant within a block, like a row that never ends
+        self.uniform(kernel.begin, around)
         self.barrier_if(bool(self.pending))
         self.rows()
         self.barrier_if(bool(kernel.end) and (bool(self.pending) or self.per_thread_writes()))
-        self.uniform(kernel.end, frozenset())
-        body = "\n".join(self.lines)
+        self.uniform(kernel.end, around)
+        body = "\n".join([*self.prologue(rows), *self.lines])
         launch = Launch(safe(kernel.name), kernel, "rows", self.buffers, tuple(d for _, d in scope.sizes.values()),
                         self.packs.aligned if self.packs else (), self.checks, self.meets)
         head = "".join(f"// {line}\n" for line in (*map(comment, kernel.title), *self.notes()))
         return f'{head}extern "C" __global__ void {BOUNDS} {launch.name}({self.parameters()}) {{\n{body}\n}}\n', launch
+
+    def prologue(self, rows: str) -> list[str]:
+        """What the lines need of: the thread, the number of threads, the chunk, and the rows lo .. hi-1 of this block."""
+        used = set(re.findall(r"\w+", "\n".join(self.lines)))
+        definitions = {
+            "thread": "const index_t thread = threadIdx.x;", "threads": "const index_t threads = blockDim.x;",
+            safe(self.kernel.chunk): f"const long long {safe(self.kernel.chunk)} = blockIdx.x;",
+        }
+        bounds = [
+            "const index_t first = (index_t)blockIdx.x * rows_per_chunk, last = first + rows_per_chunk;",
+            f"const index_t lo = first < {rows} ? first : {rows}, hi = last < {rows} ? last : {rows};",
+        ]
+        return ["    " + line for line in (*(text for name, text in definitions.items() if name in used), *bounds)]
 
     def parameters(self) -> str:
         sizes = [f"index_t {name}" for name, _ in self.scope.sizes.values()]
@@ -100,9 +111,9 @@ class KernelWriter:
         kernel = self.kernel
 
         def body() -> None:
-            self.uniform(kernel.body, frozenset({kernel.rows.name}))
+            self.uniform(kernel.body, frozenset({kernel.chunk, kernel.rows.name}))
             self.add_accs(kernel.accs)
-            self.meet_before_next_turn(kernel.body, frozenset({kernel.rows.name}))
+            self.meet_before_next_turn(kernel.body, frozenset({kernel.chunk, kernel.rows.name}))
 
         self.block("for (index_t {0} = lo; {0} < hi; ++{0})", kernel.rows, body)
 

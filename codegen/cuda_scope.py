@@ -19,7 +19,7 @@ RESERVED = frozenset("""
     friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public
     register reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch template this
     thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
-    threadIdx blockIdx blockDim gridDim warpSize dim3 index_t thread threads lo hi rows_per_chunk aligned error head start lane linux unix
+    threadIdx blockIdx blockDim gridDim warpSize dim3 index_t thread threads lo hi first last rows_per_chunk aligned error head start lane linux unix
     i386 assert errno stdin stdout stderr isnan isinf isfinite signbit
 """.split()) | {m for t in FLOAT.values() for f in ("", "f") for m in re.findall(r"\b[a-z_0-9]+(?=\()", t.replace("{f}", f))}
 
@@ -136,7 +136,7 @@ def fold_text(op: str, dtype: str, scope: Scope) -> str:
     step = scope.apply(op, dtype, ["v", "other"], [dtype, dtype])
     shuffle = f"({kind})__shfl_xor_sync(0xffffffffu, {'v' if dtype in _SHUFFLED else '(int)v'}, distance)"
     return f"""// {op} over the threads of a block; every thread gets the result
-__device__ {kind} {fold_name(op, dtype)}({kind} v) {{
+__device__ __forceinline__ {kind} {fold_name(op, dtype)}({kind} v) {{
     __shared__ {kind} warps[32];
     for (int distance = 16; distance > 0; distance >>= 1) {{
         const {kind} other = {shuffle};
@@ -165,7 +165,7 @@ def combine_text(op: str, dtype: str, scope: Scope) -> str:
     kind = C_TYPE[dtype]
     step = scope.apply(op, dtype, ["v", "partial[c * count + j]"], [dtype, dtype])
     return f"""// {op} over chunks: a thread for each element of a long target, a block for each element of a short one
-__device__ void pb_combine_{op}_{dtype}(const {kind}* partial, {kind}* target, index_t count, index_t chunks, {kind} identity) {{
+__device__ __forceinline__ void pb_combine_{op}_{dtype}(const {kind}* partial, {kind}* target, index_t count, index_t chunks, {kind} identity) {{
     const index_t thread = threadIdx.x, threads = blockDim.x, block = blockIdx.x, blocks = gridDim.x;
     if (count > {PARTIALS}) for (index_t j = block * threads + thread; j < count; j += blocks * threads) {{
         {kind} v = partial[j];

@@ -30,7 +30,7 @@ from pullback.kernels.cuda_run import Execution, error_text
 HEADER = Path(__file__).with_name("emulator.h")
 FLAGS = ("-O1", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-w")
 GUARD = 4096       # bytes before and behind every array
-_GLOBAL = re.compile(r'extern "C" __global__ void __launch_bounds__\(\d+\) (\w+)\(')
+_GLOBAL = re.compile(r'extern "C" __global__ void __launch_bounds__\([^)]*\) (\w+)\(')
 
 
 class EmulationError(AssertionError):
