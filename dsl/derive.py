@@ -30,8 +30,8 @@ _ROW_OF_FUNCTION = {
     "Abs": "abs", "ceiling": "ceil", "loggamma": "gammaln", "LessThan": "less_equal", "StrictLessThan": "less",
     "GreaterThan": "greater_equal", "StrictGreaterThan": "greater", "Equality": "equal", "Unequality": "not_equal",
     "Not": "logical_not",
-    **{name: name for name in ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh",
-                               "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "digamma", "sign", "floor")}}
+    **{name: name for name in ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh",
+                               "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "digamma", "sign", "floor")}}
 _FOLDED = {"Max": "maximum", "Min": "minimum", "And": "logical_and", "Or": "logical_or"}
 
 

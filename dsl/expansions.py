@@ -1,7 +1,7 @@
 """How rows are computed by simpler ones on a target that has no operation or routine of their own.
 
-`<row>(op, *args)` serves every dtype; `_INTEGER` and `_BOOL` hold the rows that are computed otherwise there. A Python number
-is a constant of the operands' dtype.
+`<row>(op, *args)` serves every dtype; `_INTEGER` and `_BOOL` hold the rows that are computed otherwise there.
+A Python number is a constant of the operands' dtype.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _integer_fma(op: Ops, x: Value, y: Value, z: Value) -> Value:
 
 
 def _integer_sign(op: Ops, x: Value) -> Value:
-    return op.where(op.greater(x, 0), 1, op.where(op.less(x, 0), -1, 0))
+    return op.subtract(op.where(op.greater(x, 0), 1, 0), op.where(op.less(x, 0), 1, 0))
 
 
 def _integer_fmod(op: Ops, x: Value, y: Value) -> Value:
@@ -180,7 +180,8 @@ def _integer_signbit(op: Ops, x: Value) -> Value:
 
 _INTEGER: dict[str, Callable[..., Any]] = {
     "floor": _same, "ceil": _same, "trunc": _same, "round": _same, "fma": _integer_fma, "sign": _integer_sign,
-    "fmod": _integer_fmod, "power": _integer_power, "isnan": _never, "isinf": _never, "isfinite": _always, "signbit": _integer_signbit,
+    "fmod": _integer_fmod, "power": _integer_power,
+    "isnan": _never, "isinf": _never, "isfinite": _always, "signbit": _integer_signbit,
 }
 
 
@@ -242,7 +243,7 @@ _FLOAT_ONLY = {"floor_divide", "remainder"}     # on integers these are machine 
 
 
 def find(name: str, dtype: np.dtype) -> Callable[..., Any] | None:
-    """The expansion of row `name` on operands of `dtype`; None where it is a machine operation or an elementary function."""
+    """The expansion of row `name` on operands of `dtype`; None for machine operations and elementary functions."""
     if dtype.kind == "b" and name in _BOOL:
         return _BOOL[name]
     if dtype.kind in "iu" and name in _INTEGER:
@@ -255,4 +256,5 @@ def find(name: str, dtype: np.dtype) -> Callable[..., Any] | None:
 _GENERAL: dict[str, Callable[..., Any]] = {
     f.__name__: f for f in (
         positive, sign, reciprocal, square, rsqrt, floor_divide, remainder,
-        logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, logit, xlogy, xlog1py, sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}
+        logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, logit, xlogy, xlog1py,
+        sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}

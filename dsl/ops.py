@@ -140,7 +140,7 @@ _TRIGONOMETRIC = (
          edges=((1e-300,), (1e100,), (-1e100,)),
          special=(((inf,), pi / 2, (0.0,)), ((1e200,), pi / 2, (0.0,)))),
     _row("atan2", "y x", "atan2(y, x)", "float", aliases=("arctan2",), domain=((0.1, 3), (-3, 3)),
-         edges=((1e-200, 1e-200), (1e200, 1e200), (-1.0, 1e-300), (1.0, -2.0)),
+         edges=((1e-100, 3e-100), (1e200, 1e200), (-1.0, 1e-300), (1.0, -2.0)),
          kinks="derivative 0 at the origin; jumps across the negative x axis",
          special=(((0.0, 0.0), 0.0, (0.0, 0.0)), ((0.0, -1.0), pi, (-1.0, 0.0)))),
     _row("sinh", "x", "sinh(x)", "float", latex=r"\sinh\left(#1\right)", domain=((-80, 80),),
@@ -178,13 +178,13 @@ _SPECIAL = (
          special=(((1.0,), inf, (inf,)), ((-1.0,), -inf, (inf,)))),
     _row("gammaln", "x", "log(Abs(gamma(x)))", "float", ops_numpy.special("gammaln"), aliases=("lgamma",),
          latex=r"\log\Gamma\left(#1\right)",
-         domain=((0.05, 40),), edges=((1e-300,), (1e10,), (-0.5,), (-2.7,)), tolerance=16.0, absolute=1.0),
+         domain=((0.05, 40),), edges=((1e-300,), (1e6,), (-0.5,), (-2.7,)), tolerance=16.0, absolute=1.0),
     _row("digamma", "x", "digamma(x)", "float", ops_numpy.special("psi"), aliases=("psi",),
          latex=r"\psi\left(#1\right)",
-         domain=((0.05, 40),), edges=((1e-150,), (1e10,), (-0.5,)), tolerance=16.0, absolute=1.0),
+         domain=((0.05, 40),), edges=((1e-150,), (1e6,), (-0.5,)), tolerance=16.0, absolute=1.0),
     *(_row(f"polygamma{n}", "x", f"polygamma({n}, x)", "float", ops_numpy.special("polygamma", n),
-    latex=rf"\psi^{{({n})}}\left(#1\right)",
-           domain=((0.05, 40),), edges=((1e-30,), (1e5,)), tolerance=64.0) for n in (1, 2, 3)),
+           latex=rf"\psi^{{({n})}}\left(#1\right)", domain=((0.05, 40),), edges=((1e-30,), (1e5,)), tolerance=64.0,
+           kinks="" if n < 3 else "polygamma of order 4, its derivative, is not in the table") for n in (1, 2, 3)),
 )
 
 _COMPARISON = (
@@ -289,7 +289,8 @@ def partials(name: str) -> tuple[Callable[..., Any] | None, ...]:
 def expansion(name: str, dtype: Any) -> Callable[..., Any] | None:
     """`f(op, *args)` that computes row `name` on operands of `dtype` by simpler rows.
 
-    None where there is none: a machine operation or an elementary function. A Python number in it is a constant of `dtype`.
+    None where there is none: a machine operation or an elementary function. A Python number in it is a constant of
+    `dtype`.
     """
     return expansions.find(name, np.dtype(dtype))
 

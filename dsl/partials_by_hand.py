@@ -1,9 +1,9 @@
 """Partials where sympy's derivative would be wrong, overflow, lose digits, or divide zero by zero.
 
-`<row>_<i>(op, *args, result)` is the partial with respect to argument i, written in rows, so that it can be differentiated
-again. Branches on a value are closed (`stop_gradient` on their condition): the branch is the derivative's own choice, not a
-path of the user. Where a branch only avoids an overflow or a loss of digits, both sides are the same analytic function, so
-higher derivatives hold too.
+`<row>_<i>(op, *args, result)` is the partial with respect to argument i, written in rows, so that it can be
+differentiated again. Branches on a value are closed (`stop_gradient` on the condition): the branch is the derivative's
+own choice, not a path of the user. Where a branch only avoids an overflow or a loss of digits, both sides are the same
+analytic function, so higher derivatives hold too.
 """
 
 from __future__ import annotations

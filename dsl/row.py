@@ -21,12 +21,13 @@ class Row:
     """One scalar operation.
 
     `meaning` is sympy text over `args` ("" where sympy has no word for it, such as bit operations).
-    `kind` is the dtype rule: 'float' (integers become float64), 'numeric' (the common dtype), 'compare' (common dtype, bool
-    result), 'logical' (bool in and out), 'test' (own dtype in, bool out), 'integer', 'select' (a bool, then the common
-    dtype), 'cast'.
-    `function` computes it on NumPy arrays. `infix` and `precedence` (Python's) say how it is written, `latex` with #1, #2
-    for arguments. `domain` has an interval for each argument, inside which the operation is smooth except as `kinks` says;
-    `edges` are further points where it is smooth and hard; `special` are points with their value and partials spelt out.
+    `kind` is the dtype rule: 'float' (integers become float64), 'numeric' (the common dtype), 'compare' (common dtype,
+    bool result), 'logical' (bool in and out), 'test' (own dtype in, bool out), 'integer', 'select' (a bool, then the
+    common dtype), 'cast'.
+    `function` computes it on NumPy arrays. `infix` and `precedence` (Python's) say how it is written, `latex` with #1,
+    #2 for arguments. `domain` has an interval for each argument, inside which the operation is smooth except as `kinks`
+    says; `edges` are further points where it is smooth and hard; `special` are points with their value and partials
+    spelt out.
     `tolerance` counts units of epsilon, relative to the value plus `absolute`.
     `jumps`: piecewise constant, so there is no derivative and a gradient that has no other path is refused.
     `linear`: the derivative along tangents is the row itself applied to them (bool arguments kept).
@@ -83,7 +84,7 @@ class Row:
         return text
 
     def close(self, actual: Any, expected: Any, factor: float = 1.0) -> np.ndarray:
-        """Where `actual` agrees with `expected` within `factor` times the tolerance of its precision; NaN equals NaN."""
+        """Where `actual` agrees with `expected` to `factor` times the tolerance of its precision; NaN equals NaN."""
         actual, expected = np.asarray(actual), np.asarray(expected)
         if actual.dtype.kind != "f":
             return actual == expected
@@ -129,7 +130,7 @@ def _numeric(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...],
         except TypeError:
             _supported(row.name, result)
             wanted = "integers or bools" if row.kind == "integer" else "numbers"
-            hint = "use pb.logical_not or pb.logical_xor" if result.kind == "b" else "convert the operands with .astype"
+            hint = "use pb.logical_not or pb.logical_xor" if result.kind == "b" else "convert them with .astype"
             found = ", ".join(o.__name__ if isinstance(o, type) else str(o) for o in operands)
             raise DTypeError(f"{row.name} takes {wanted}, got {found}; {hint}") from None
     return (result,) * len(operands), result
