@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from ..machine import Routine
-from . import circular, errorfunction, exponential, logarithm, powers
+from . import circular, errorfunction, exponential, gamma, logarithm, powers
 from .scalar import Code, Value
 
 # name of the row -> (parameters, function of a Code and the parameters)
@@ -42,8 +42,18 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "hypot": ("xy", powers.hypot),
     "erf": ("x", errorfunction.erf),
     "erfc": ("x", errorfunction.erfc),
+    "erfinv": ("x", errorfunction.erfinv),
+    "gammaln": ("x", gamma.gammaln),
+    "digamma": ("x", gamma.digamma),
+    "polygamma1": ("x", gamma.polygamma1),
+    "polygamma2": ("x", gamma.polygamma2),
+    "polygamma3": ("x", gamma.polygamma3),
     "logaddexp": ("xy", logarithm.logaddexp),
 }
+
+
+# Computed in float64 whatever their dtype.
+IN_DOUBLE = {"gammaln", "digamma", "polygamma1", "polygamma2", "polygamma3"}
 
 
 @cache
@@ -55,4 +65,5 @@ def build(op: str, dtype: str) -> Routine | None:
     code = Code(dtype)
     values = tuple(map(code.param, params))
     domain = circular.within_reach(*values) if op in ("sin", "cos", "tan") else None
-    return code.routine(f"{op}_{dtype}", function(code, *values), domain)
+    result = code.in_double(function, *values) if op in IN_DOUBLE else function(code, *values)
+    return code.routine(f"{op}_{dtype}", result, domain)

@@ -72,7 +72,7 @@ def tables() -> dict[str, dict[str, list[float]]]:
     import mpmath
 
     with mpmath.workdps(60):
-        return {**_exponential(mpmath), **_logarithm(mpmath), **_circular(mpmath), **_powers(mpmath), **_error(mpmath)}
+        return {**_exponential(mpmath), **_logarithm(mpmath), **_circular(mpmath), **_powers(mpmath), **_error(mpmath), **_gamma(mpmath)}
 
 
 def _both(f: Callable[[Any], Any], lo: Any, hi: Any, degrees: tuple[int, int]) -> dict[str, list[float]]:
@@ -134,10 +134,45 @@ def _error(mp: Any) -> dict[str, dict[str, list[float]]]:
         a = 4 * (1 + q) / (1 - q)
         return (1 + 2 * a) * mp.exp(a**2) * mp.erfc(a)
 
+    def inverse(w: Any) -> Any:
+        """erfinv(x) / x as a function of w = -log(1 - x^2)."""
+        x = mp.sqrt(-mp.expm1(-w))
+        rest, y = mp.exp(-w) / (1 + x), mp.sqrt(w)                      # rest = 1 - x
+        if w < 1:
+            return mp.erfinv(x) / x
+        return mp.findroot(lambda y: mp.log(mp.erfc(y) / rest), y - mp.log(1 + y) / (2 * y), tol=mp.mpf(10) ** -80) / x
+
+    def far(v: Any) -> Any:
+        return inverse((v + mp.mpf("0.28125")) ** -2) * (v + mp.mpf("0.28125"))
+
+    ranges = [(1 / mp.sqrt(w) - mp.mpf("0.28125"), mp.mpf("0.11875")) for w in (38, 17)]
     series = zip(FORMATS, (24, 11), (28, 11), strict=True)
     return {
+        # about the middle of their ranges, w = 3.125 and 1/sqrt(w) = 0.28125, where powers are small
+        "ERFINV": _both(lambda v: inverse(abs(v + mp.mpf("3.125"))), mp.mpf("-3.125"), mp.mpf("3.125"), (24, 9)),
+        "ERFINV_FAR": {d: [rounded(c, d) for c in fit(far, *r, n)] for d, r, n in zip(FORMATS, ranges, (27, 10), strict=True)},
         "ERF": _both(_in_square(lambda s: mp.erf(s) / s - 1), 0, mp.mpf("0.5626"), (10, 5)),
         "ERFC": {d: [rounded(c, d) for c in fit(scaled_complement, -1, mp.mpf(a - 4) / (a + 4), n)] for d, n, a in series},
+    }
+
+
+def _gamma(mp: Any) -> dict[str, dict[str, list[float]]]:
+    top = mp.mpf("1.001") / 64
+
+    def in_inverse(f: Callable[[Any], Any], degree: int) -> list[float]:
+        """f(z) as a polynomial in 1/z^2, for z >= 8."""
+        return [float(c) for c in fit(lambda t: f(1 / mp.sqrt(abs(t))), mp.mpf(10) ** -12, top, degree)]
+
+    def polygamma(order: int, first: Any, second: Any) -> list[float]:
+        sign = (-1) ** (order + 1)
+        return in_inverse(lambda z: (sign * mp.polygamma(order, z) - (first + second / z) / z**order) * z ** (order + 2), 8)
+
+    return {
+        "GAMMALN": {"float64": [float(c) for c in fit(lambda d: mp.loggamma(2 + d) / d, -0.751, 0.501, 23)]},
+        "STIRLING": {"float64": in_inverse(
+            lambda z: (mp.loggamma(z) - (z - mp.mpf("0.5")) * mp.log(z) + z - mp.log(2 * mp.pi) / 2) * z, 7)},
+        "DIGAMMA": {"float64": in_inverse(lambda z: (mp.log(z) - 1 / (2 * z) - mp.digamma(z)) * z**2, 7)},
+        "POLYGAMMA": {"order1": polygamma(1, 1, mp.mpf("0.5")), "order2": polygamma(2, 1, 1), "order3": polygamma(3, 2, 3)},
     }
 
 

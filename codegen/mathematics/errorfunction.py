@@ -24,21 +24,27 @@ def _complement(code: Code, a: Value) -> Value:
     return decay * g / code.fma(a, 2.0, 1.0)
 
 
+def _near_zero(code: Code, x: Value) -> Value:
+    """erf(x) for |x| < 3/4."""
+    return code.fma(code.horner(tables.ERF[x.dtype], x * x), x, x)
+
+
 def erf(code: Code, x: Value) -> Value:
     a = abs(x)
-    near = code.fma(code.horner(tables.ERF[x.dtype], x * x), x, x)
-    return code.where(a < 0.75, near, code.copysign(1.0 - _complement(code, a), x))
+    return code.where(a < 0.75, _near_zero(code, x), code.copysign(1.0 - _complement(code, a), x))
 
 
 def erfc(code: Code, x: Value) -> Value:
-    far = _complement(code, abs(x))
-    return code.where(x < 0.0, 2.0 - far, far)
+    a = abs(x)
+    far = _complement(code, a)
+    return code.where(a < 0.4375, 1.0 - _near_zero(code, x), code.where(x < 0.0, 2.0 - far, far))
 
 
 def erfinv(code: Code, x: Value) -> Value:
-    """x F(u) with u = sqrt(w + c), w = -log(1 - x^2): smooth at 0 and linear in u towards 1."""
-    shift, middle, half, *series = tables.ERFINV[x.dtype]
+    """x F(w) with w = -log(1 - x^2); towards 1, where F grows as sqrt(w), x sqrt(w) G(1 / sqrt(w))."""
     w = -log(code, code.fma(-x, x, 1.0))
-    u = code.sqrt(w + shift)
-    result = x * code.horner(tuple(series), (u - middle) * half)
+    root = code.sqrt(w)
+    near = code.horner(tables.ERFINV[x.dtype], w - 3.125)
+    far = root * code.horner(tables.ERFINV_FAR[x.dtype], 1.0 / root - 0.28125)
+    result = x * code.where(w < 6.25, near, far)
     return code.where(abs(x).equals(1.0), code.copysign(math.inf, x), result)

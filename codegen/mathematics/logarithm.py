@@ -33,7 +33,7 @@ def normalised(code: Code, x: Value) -> tuple[Value, Value]:
     dtype = x.dtype
     shift = MANTISSA[dtype] + 2
     tiny = x < 2.0 ** (1 - BIAS[dtype])
-    return code.where(tiny, x * 2.0**shift, x), code.where(tiny, code.constant(-float(shift), dtype), 0.0)
+    return code.where(tiny, x * 2.0**shift, x), code.where(tiny, -float(shift), 0.0)
 
 
 def log_parts(code: Code, f: Value) -> tuple[Value, Value]:

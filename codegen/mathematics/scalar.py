@@ -10,6 +10,8 @@ Equal statements are written once and unused ones are dropped, so that helpers m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..machine import Routine
 from ..program import Let, Literal, Operand
 
@@ -103,7 +105,7 @@ class Code:
     """A function in the making; `dtype` ("float64" or "float32") is that of its parameters and of plain arithmetic."""
 
     def __init__(self, dtype: str) -> None:
-        self.dtype = dtype
+        self.dtype = self._outer = dtype
         self._params: list[str] = []
         self._lets: list[Let] = []
         self._known: dict[tuple[str, str, tuple[Operand, ...]], Value] = {}
@@ -156,6 +158,13 @@ class Code:
     def cast(self, x: Value, dtype: str) -> Value:
         return x if x.dtype == dtype else self.apply("cast", x, dtype=dtype)
 
+    def in_double(self, function: Callable[..., Value], *args: Value) -> Value:
+        """`function` of the arguments, computed in float64 and rounded to their dtype."""
+        outer, self.dtype = self.dtype, "float64"
+        result = function(self, *(self.cast(a, "float64") for a in args))
+        self.dtype = outer
+        return self.cast(result, outer)
+
     def horner(self, coefficients: tuple[float, ...], x: Value) -> Value:
         """The polynomial with `coefficients` of x**0, x**1, ... at `x`."""
         result: Value | float = coefficients[-1]
@@ -173,5 +182,5 @@ class Code:
                 kept.append(let)
                 needed.update(a for a in let.args if isinstance(a, str))
         assert isinstance(result.operand, str)
-        return Routine(name, self.dtype, tuple(self._params), tuple(reversed(kept)), result.operand,
+        return Routine(name, self._outer, tuple(self._params), tuple(reversed(kept)), result.operand,
                        domain.operand if domain is not None and isinstance(domain.operand, str) else None)
