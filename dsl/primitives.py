@@ -6,6 +6,7 @@
     reshape transpose              row-major renumbering; axis permutation
     slice      ((start, step),..)  out[i] = x[start + step*i]
     place      ((start, step),..)  out[start + step*i] = x[i], elsewhere the second argument; the transpose of slice
+    update     op, ((start, step),..)  x with v folded in at start + step*i by op (see scatter); steps are positive
     concat     axis
     gather     axes                out[s, r] = x[idx_0[s], ..; r]: index arrays of one shape s for `axes`, the other axes r after them
     scatter    op, axes            x with updates[s, r] folded in at [idx[s]; r]; op in set add multiply minimum maximum
@@ -195,6 +196,11 @@ def place(x: Expr, ranges: tuple[tuple[Dim, int], ...], shape: Shape, fill: Any 
         return x
     fill = fill if isinstance(fill, Expr) else constant(np.asarray(fill, x.dtype))
     return make("place", (x, fill), (tuple(ranges), tuple(shape)), x.dtype, tuple(shape))
+
+
+def update(x: Expr, v: Expr, ranges: tuple[tuple[Dim, int], ...], op: str) -> Expr:
+    """`x` with `v`, of its dtype and the region's shape, folded in at start + step*i on every axis; steps are positive."""
+    return make("update", (x, v), (op, tuple(ranges)), x.dtype, x.shape)
 
 
 def concat(parts: list[Expr], axis: int) -> Expr:
