@@ -13,7 +13,21 @@ from .node import FUNCTIONS, Expr
 from .phrase import Phrase
 from .size import Dim
 from .size import render as render_size
-from .text import ANY, ATOM, BINARY, LISTED, POWER, UNARY, Show, Spelled, render, selected_result, shortest
+from .text import (
+    ANY,
+    AT_METHODS,
+    ATOM,
+    BINARY,
+    LISTED,
+    POWER,
+    UNARY,
+    Show,
+    Spelled,
+    render,
+    selected_result,
+    shortest,
+    size_tightness,
+)
 
 GREEK = frozenset((
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -99,8 +113,7 @@ def size_latex(dim: Dim) -> str:
 
 
 def _size(words: Phrase, show: Show) -> Spelled:
-    spelled = size_latex(words.args[0])
-    return spelled, ATOM if " " not in spelled else BINARY - 1
+    return size_latex(words.args[0]), size_tightness(words.args[0])
 
 
 def _array(words: Phrase, show: Show) -> Spelled:
@@ -202,7 +215,7 @@ def _getitem(words: Phrase, show: Show) -> Spelled:
 
 def _at(words: Phrase, show: Show) -> Spelled:
     x, index, op, value = words.args
-    place = rf"\left[{_index(index, show)}\right]_{{\mathrm{{{_letters(op)}}}}}"
+    place = rf"\left[{_index(index, show)}\right]_{{\mathrm{{{AT_METHODS.get(op, op)}}}}}"
     return rf"{literal(x, show, ATOM)}{place}\left({literal(value, show)}\right)", ATOM
 
 

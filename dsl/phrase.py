@@ -163,6 +163,7 @@ def _trimmed(index: list) -> tuple:
 
 def python_slice(start: Dim, step: int, count: Dim, extent: Dim) -> slice:
     """`start:stop:step` that takes `count` elements of `extent`, with whatever Python lets one leave out."""
+    count = _unclamped(count)
     if step > 0:
         whole = same(count, floordiv(extent - start + step - 1, step))
         return slice(None if same(start, 0) else _backwards(start, extent),
@@ -171,6 +172,16 @@ def python_slice(start: Dim, step: int, count: Dim, extent: Dim) -> slice:
     whole = same(count, floordiv(start, -step) + 1) or not isinstance(stop, Size) and stop < 0
     return slice(None if same(start, extent - 1) else _backwards(start, extent),
                  None if whole else _backwards(stop, extent), step)
+
+
+def _unclamped(count: Dim) -> Dim:
+    """`k` of `max(k, 0)`: how slices count when a start may lie behind the end."""
+    if isinstance(count, Size) and len(count.terms) == 1:
+        monomial, coefficient = count.terms[0]
+        atom = monomial[0][0]
+        if len(monomial) == coefficient == monomial[0][1] == 1 and atom[0] == "max" and atom[2] == 0:
+            return Size(atom[1])
+    return count
 
 
 def _backwards(place: Dim, extent: Dim) -> Dim:
@@ -183,12 +194,12 @@ def _place(node: Expr) -> Phrase:
     (x, fill), (ranges, shape) = node.args, node.attrs
     zero = fill.op == "const" and not fill.attrs[0].array.any()
     base = Phrase("zeros", (shape,)) if zero else Phrase("full", (shape, fill))
-    return Phrase("update_at", (base, _ranges_index(ranges, x.shape, shape), "set", x))
+    return Phrase("update_at", (base, _ranges_index(ranges, x.shape, shape), "set", _unbroadcast(x)))
 
 
 def _update(node: Expr) -> Phrase:
     (x, v), (op, ranges) = node.args, node.attrs[:2]
-    return Phrase("update_at", (x, _ranges_index(ranges, v.shape, x.shape), op, v))
+    return Phrase("update_at", (x, _ranges_index(ranges, v.shape, x.shape), op, _unbroadcast(v)))
 
 
 def _ranges_index(ranges: tuple, counts: tuple, extents: tuple) -> tuple:
@@ -216,7 +227,7 @@ def _scatter(node: Expr) -> Phrase:
     (x, *indices, updates), (op, axes) = node.args, node.attrs[:2]
     index = tuple(map(_unwrapped, indices))
     if axes == tuple(range(len(axes))):
-        return Phrase("update_at", (x, index, op, updates))
+        return Phrase("update_at", (x, index, op, _unbroadcast(updates)))
     return Phrase("scatter", (x, *index, updates), {"op": op, "axes": axes})
 
 

@@ -6,7 +6,7 @@ for those below, so that its time does not grow with the program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,24 +20,27 @@ LIMIT = 2000                # characters
 LISTED = 24                 # elements of a list
 ANY, BINARY, UNARY, POWER, ATOM = 0, 12, 13, 14, 18     # how tightly a text holds together: Python's order
 
+AT_METHODS = {"minimum": "min", "maximum": "max"}
+
 Spelled = tuple[str, int]   # a text and how tightly it holds together
 Show = Callable[[Any, int], str]
 
 
-def text(node: Expr) -> str:
-    """`node` as one line of at most about 2,000 characters.
+def text(node: Expr, names: Mapping[Expr, str] | None = None) -> str:
+    """`node` as one line of at most about 2,000 characters; operands that are in `names` are called so.
 
     >>> import pullback as pb
     >>> pb.exp(-pb.Var('x') ** 2) / (1 + pb.Var('x'))
     exp(-x**2)/(1 + x)
     """
-    return render(node, spell, "({})")
+    return render(node, spell, "({})", names)
 
 
 # ---- cutting ----------------------------------------------------------------------------------------------------
-def render(root: Expr, spell: Callable[[Phrase, Show], Spelled], parentheses: str, limit: int = LIMIT) -> str:
+def render(root: Expr, spell: Callable[[Phrase, Show], Spelled], parentheses: str,
+           names: Mapping[Expr, str] | None = None, limit: int = LIMIT) -> str:
     """`root` spelled out to the depth at which the text stays within `limit` characters."""
-    phrases, depth = _nearest(root, limit)
+    phrases, depth = _nearest(root, names or {}, limit)
     order = _children_first(root, phrases)
     low, high = 0, max(depth.values()) + 1           # the text to depth low fits, to depth high it does not
     best = _spelled_to(high - 1, order, phrases, depth, spell, parentheses, limit)
@@ -55,7 +58,7 @@ def render(root: Expr, spell: Callable[[Phrase, Show], Spelled], parentheses: st
     return best if len(best) <= 2 * limit else best[:limit] + "…"
 
 
-def _nearest(root: Expr, limit: int) -> tuple[dict[Expr, Phrase], dict[Expr, int]]:
+def _nearest(root: Expr, names: Mapping[Expr, str], limit: int) -> tuple[dict[Expr, Phrase], dict[Expr, int]]:
     """Phrases of the `limit` nodes nearest to `root`, and their distance from it."""
     phrases: dict[Expr, Phrase] = {}
     depth = {root: 0}
@@ -63,7 +66,7 @@ def _nearest(root: Expr, limit: int) -> tuple[dict[Expr, Phrase], dict[Expr, int
     for node in queue:
         if len(phrases) >= limit:
             break
-        phrases[node] = phrase(node)
+        phrases[node] = Phrase("name", (names[node],)) if node in names and node is not root else phrase(node)
         for argument in phrases[node].expressions():
             if argument not in depth:
                 depth[argument] = depth[node] + 1
@@ -179,8 +182,15 @@ def _array(words: Phrase, show: Show) -> Spelled:
 
 
 def _size(words: Phrase, show: Show) -> Spelled:
-    spelled = str(words.args[0])
-    return spelled, ATOM if spelled.isidentifier() else BINARY if " " not in spelled else BINARY - 1
+    return str(words.args[0]), size_tightness(words.args[0])
+
+
+def size_tightness(dim: Size) -> int:
+    """How tightly the text of a size holds together."""
+    (monomial, coefficient), *others = dim.terms
+    if others:
+        return BINARY - 1
+    return ATOM if coefficient == 1 and sum(power for _, power in monomial) == 1 else BINARY
 
 
 def _getitem(words: Phrase, show: Show) -> Spelled:
@@ -195,7 +205,7 @@ def subscript(index: Any, show: Show) -> str:
 
 def _at(words: Phrase, show: Show) -> Spelled:
     x, index, op, value = words.args
-    method = {"minimum": "min", "maximum": "max"}.get(op, op)
+    method = AT_METHODS.get(op, op)
     return f"{literal(x, show, ATOM)}.at[{subscript(index, show)}].{method}({literal(value, show)})", ATOM
 
 
