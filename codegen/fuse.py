@@ -27,7 +27,7 @@ RECOMPUTE = 8            # operations that are cheaper to repeat than to store a
 SHARED = 24              # operations that two kernels may both repeat
 
 
-@dataclass
+@dataclass(eq=False)
 class Root:
     """A stored node: its domain, the axes folded away, and the stored nodes it reads with the indices in terms of the domain."""
 
@@ -43,7 +43,7 @@ class Root:
         return tuple(a for a in range(len(self.domain)) if a not in self.reduced)
 
 
-@dataclass
+@dataclass(eq=False)
 class Cluster:
     """Roots computed by one kernel over `domain`, rows along the axes `outer`; `rowwise` roots have the domain of the rows alone.
 

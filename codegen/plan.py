@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ..dsl.node import FUNCTIONS, Expr, make, rebuild, rewrite, toposort
 from ..dsl.size import Size
-from .contractions import gemm_attrs, lower_contraction
+from .contractions import gemm_attrs
 from .fuse import LEAVES, Cluster, Root, clusters_of, fitted, root_of, stored_nodes
+from .lower import lowered
 from .memory import planned
 from .names import Names
 from .nest import Context, Nest, recurrence_kernel, scatter_kernel
@@ -28,11 +29,6 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
     program = Program(tuple(context.stored[x] for x in inputs), tuple(context.stored[r] for r in results), context.buffers, tuple(steps),
                       (*_size_symbols(inputs, context), *context.sizes), 0, tuple(context.errors), _constants(context))
     return planned(program)
-
-
-def lowered(outputs: list[Expr]) -> list[Expr]:
-    """Contractions become matrix products or sums."""
-    return rewrite(outputs, lambda node, args: lower_contraction(node, args) if node.op == "contract" else rebuild(node, args))
 
 
 def _leaf(node: Expr) -> bool:

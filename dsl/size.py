@@ -35,9 +35,8 @@ class Guards:
     equal: dict[str, Dim] = field(default_factory=dict)
 
     def record(self, relation: str, a: Dim, b: Dim, outcome: bool) -> None:
-        fact = (relation, a, b, outcome)
-        if fact not in self.facts:
-            self.facts.append(fact)
+        if not any(r == relation and o == outcome and same(x, a) and same(y, b) for r, x, y, o in self.facts):
+            self.facts.append((relation, a, b, outcome))
 
     def hold(self, values: Mapping[str, int]) -> bool:
         """Whether sizes `values` answer every recorded comparison as before."""
@@ -180,6 +179,8 @@ class Size:
 
     def __eq__(self, other: object) -> Any:
         if isinstance(other, (int, Size)) and not isinstance(other, bool):
+            if hash(self) == hash(other) and active_guards() is None:
+                return self.same(other)               # a dictionary asks
             return equal(self, other)
         return NotImplemented if not isinstance(other, float) else float(self) == other
 

@@ -1,0 +1,135 @@
+"""From what the user wrote and the kinds of its inputs to a typed graph, with the guards under which it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import nest, size
+from .errors import PullbackError, ShapeError
+from .node import Expr, make, rewrite, toposort, where
+from .primitives import transpose
+from .size import Dim, Guards, Size, tracing
+from .surface import as_expr, specialize
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one compilation knows of an input: dtype, which axes have size 1, memory order ('C' or 'F'), and whether it is a
+    Python number, which never widens an array."""
+
+    dtype: str
+    ones: tuple[bool, ...]
+    order: str = "C"
+    weak: bool = False
+
+
+@dataclass
+class Traced:
+    """A typed graph. `inputs` are the variables as they lie in memory (an F-ordered array by its transpose), `symbols` the size
+    symbols of each input's axes in memory order, `structure` the nest of the results."""
+
+    inputs: list[Expr]
+    outputs: list[Expr]
+    symbols: list[tuple[Dim, ...]]
+    structure: Any
+    guards: Guards
+
+    def sizes_of(self, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+        """The value of every size symbol for inputs of these shapes in memory order."""
+        return {str(d): n for dims, shape in zip(self.symbols, shapes, strict=True) for d, n in zip(dims, shape, strict=True) if isinstance(d, Size)}
+
+
+def trace(build: Callable[[list[Expr]], Any], names: Sequence[str], kinds: Sequence[Kind], shapes: Sequence[tuple[int, ...]]) -> Traced:
+    """Run `build` on typed variables of the given kinds; `shapes` (in memory order) are those of the present call."""
+    guards = Guards()
+    leaves, inputs, symbols = [], [], []
+    count = 0
+    for name, kind, shape in zip(names, kinds, shapes, strict=True):
+        dims: list[Dim] = []
+        for one, extent in zip(kind.ones, shape, strict=True):
+            dims.append(1 if one else size.symbol(f"n{count}"))
+            if not one:
+                guards.values[f"n{count}"] = extent
+                count += 1
+        variable = make("var", (), (name, "weak") if kind.weak else (name,), kind.dtype, tuple(dims))
+        inputs.append(variable)
+        symbols.append(tuple(dims))
+        leaves.append(transpose(variable, tuple(reversed(range(len(dims))))) if kind.order == "F" else variable)
+    with tracing(guards):
+        found, structure = nest.flatten(build(leaves))
+        outputs = [as_expr(x) for x in found]
+        untyped = next((x for x in outputs if x.dtype is None), None)
+        if untyped is not None:
+            raise PullbackError(f"the result {untyped} contains a variable that is no argument{where(untyped)}: pass it as an argument")
+        *outputs, = with_sizes([*outputs, *inputs], guards)
+    return Traced(outputs[len(found):], outputs[: len(found)], symbols, structure, guards)
+
+
+def with_sizes(roots: Sequence[Expr], guards: Guards) -> list[Expr]:
+    """`roots` with sizes that were found equal written alike."""
+    if not guards.equal:
+        return list(roots)
+
+    def change(value: Any) -> Any:
+        if isinstance(value, Size):
+            return guards.canonical(value)
+        return tuple(map(change, value)) if type(value) is tuple else value
+
+    def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        return make(node.op, args, change(node.attrs), node.dtype, change(node.shape), node.shadow)
+
+    return rewrite(roots, rule)
+
+
+def expression_builder(results: Any, variables: Sequence[Expr]) -> Callable[[list[Expr]], Any]:
+    """A `build` for `trace` that gives untyped `variables` of the nest `results` their types."""
+    leaves, structure = nest.flatten(results)
+
+    def build(typed: list[Expr]) -> Any:
+        check_declared(variables, typed)
+        return nest.unflatten(structure, specialize([as_expr(x) for x in leaves], dict(zip(variables, typed, strict=True))))
+
+    return build
+
+
+def variables_of(results: Any) -> list[Expr]:
+    """The variables of a nest of expressions in order of appearance; one name must have one declaration."""
+    found: dict[str, Expr] = {}
+    for node in toposort([x for x in nest.leaves(results) if isinstance(x, Expr)]):
+        if node.op == "var":
+            other = found.setdefault(node.attrs[0], node)
+            if other is not node:
+                raise PullbackError(f"two variables are called {node.attrs[0]!r} with different declarations{where(node)}: "
+                                    "create the variable once, or give one of them another name")
+    return list(found.values())
+
+
+def check_declared(variables: Sequence[Expr], typed: Sequence[Expr]) -> None:
+    """Refuse arrays that contradict the declarations: rank, sizes, equal names of sizes, dtype."""
+    sizes: dict[str, tuple[str, Dim]] = {}
+    for variable, given in zip(variables, typed, strict=True):
+        name, *rest = variable.attrs
+        shape, dtype = (*rest, None, None)[:2]
+        if dtype is not None and np.dtype(dtype) != given.dtype and "weak" not in given.attrs:
+            raise PullbackError(f"the variable {name!r} was declared {np.dtype(dtype)}{where(variable)}, got an array of {given.dtype}: "
+                                f"convert it with .astype('{np.dtype(dtype)}')")
+        if shape is None or shape == "weak":
+            continue
+        if len(shape) != len(given.shape):
+            raise ShapeError(f"the variable {name!r} was declared with shape {shape}{where(variable)}, got an array of {len(given.shape)} axes")
+        for axis, (declared, dim) in enumerate(zip(shape, given.shape, strict=True)):
+            first = sizes.setdefault(declared, (name, dim)) if isinstance(declared, str) else (name, declared)
+            if declared is not None and not size.equal(first[1], dim):
+                value = size.evaluate(dim, guards_values())
+                expected = size.evaluate(first[1], guards_values())
+                raise ShapeError(f"axis {axis} of {name!r} was declared {declared!r}{where(variable)} and has {value} elements, expected {expected}"
+                                 + (f" as in {first[0]!r}" if isinstance(declared, str) else ""))
+
+
+def guards_values() -> dict[str, int]:
+    guards = size.active_guards()
+    return {} if guards is None else guards.values

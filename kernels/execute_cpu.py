@@ -1,0 +1,172 @@
+"""A traced graph made ready to run on the CPU: from the disk cache if it is there, else planned, printed and compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..codegen.plan import plan
+from ..codegen.program import Program
+from ..dsl import size
+from ..dsl.node import Expr, frozen, toposort
+from ..dsl.trace import Traced
+from . import cache
+from .cpu import CpuProgram, compile_ir, layout
+
+_HEAD = struct.Struct("<Q")
+
+
+@dataclass
+class Timing:
+    """Seconds of one compilation, and whether it came from disk."""
+
+    graph: float = 0.0
+    codegen: float = 0.0
+    compile: float = 0.0
+    disk: str = "miss"
+
+
+@dataclass
+class Executable:
+    """Native code of one traced graph. `plan` gives the Program again, for reading, when the code came from disk."""
+
+    traced: Traced
+    native: CpuProgram
+    constants: list[np.ndarray]
+    timing: Timing
+    _program: Program | None = None
+    _calls: dict[tuple[int, ...], Call] = field(default_factory=dict)
+
+    @property
+    def program(self) -> Program:
+        if self._program is None:
+            self._program = plan(self.traced.outputs, self.traced.inputs)
+        return self._program
+
+    def call_for(self, shapes: Sequence[tuple[int, ...]]) -> Call:
+        """What a call with inputs of these shapes needs."""
+        values = self.traced.sizes_of(shapes)
+        given = tuple(values[name] for name in self.native.facts["given"])
+        call = self._calls.get(given)
+        if call is None:
+            call = self._calls[given] = Call(self, given, values)
+        return call
+
+
+class Call:
+    """One compiled program at fixed sizes: what to allocate and in which order addresses go."""
+
+    def __init__(self, executable: Executable, given: tuple[int, ...], values: dict[str, int]) -> None:
+        facts = executable.native.facts
+        self.given = given
+        self.native = executable.native
+        self.constants = executable.constants
+        self.constant_addresses = [address(c) for c in self.constants]
+        outputs = executable.traced.outputs
+        self.results = [(tuple(size.evaluate(d, values) for d in x.shape), x.dtype) for x in outputs]
+        self.fresh: list[int] = facts["fresh"]               # results that own a buffer; the others repeat one or are an input
+        self.source: list[tuple[str, int]] = [tuple(s) for s in facts["source"]]
+        self.errors: list[str] = facts["errors"]
+
+    def run(self, inputs: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
+        """The results for arrays that are ready; `out` gives arrays to write into."""
+        made = [np.empty(*self.results[k]) if out is None or out[k] is None else out[k] for k in self.fresh]
+        status = self.native.run([*map(address, inputs), *self.constant_addresses, *map(address, made)], self.given)
+        if status >= 0:
+            raise IndexError(self.errors[status])
+        if len(made) == len(self.results):
+            return made  # type: ignore[return-value]
+        return [made[k] if kind == "fresh" else self._copy(kind, k, inputs, made) for kind, k in self.source]  # type: ignore[misc]
+
+    def _copy(self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any]) -> np.ndarray:
+        return np.array(made[k] if kind == "again" else inputs[k] if kind == "input" else self.constants[k])
+
+
+def address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def build(traced: Traced) -> Executable:
+    """Compile `traced`, or load what an earlier process compiled."""
+    timing = Timing()
+    start = time.perf_counter()
+    key = cache.key("cpu", _processor(), graph_text(traced))
+    constants = [n.attrs[0].array for n in toposort(traced.outputs) if n.op == "const" and n.shape != ()]
+    data = cache.load("cpu", key)
+    timing.graph = time.perf_counter() - start
+    program = None
+    if data is None:
+        start = time.perf_counter()
+        program = plan(traced.outputs, traced.inputs)
+        facts = {**layout(program), **_result_facts(program)}
+        from ..codegen.llvm import write_llvm
+
+        text = write_llvm(program)
+        timing.codegen = time.perf_counter() - start
+        start = time.perf_counter()
+        code = compile_ir(text)
+        head = json.dumps(facts).encode()
+        data = _HEAD.pack(len(head)) + head + code
+        cache.store("cpu", key, data)
+    else:
+        timing.disk = "hit"
+        start = time.perf_counter()
+    (length,) = _HEAD.unpack_from(data)
+    facts = json.loads(data[_HEAD.size: _HEAD.size + length])
+    native = CpuProgram(data[_HEAD.size + length:], facts)
+    timing.compile = time.perf_counter() - start
+    return Executable(traced, native, constants, timing, program)
+
+
+def _result_facts(program: Program) -> dict[str, Any]:
+    """Which results own a buffer, and where the others come from. Buffers go in the order inputs, constants, fresh results."""
+    fresh: list[int] = []
+    source: list[tuple[str, int]] = []
+    owner: dict[str, int] = {}
+    constants = [n for n, b in program.buffers.items() if b.kind == "const"]
+    for k, name in enumerate(program.outputs):
+        if name in owner:
+            source.append(("again", owner[name]))
+        elif name in program.inputs:
+            source.append(("input", program.inputs.index(name)))
+        elif name in constants:
+            source.append(("const", constants.index(name)))
+        else:
+            owner[name] = len(fresh)
+            source.append(("fresh", len(fresh)))
+            fresh.append(k)
+    order = [*program.inputs, *constants, *owner]
+    assert order == [n for n, b in program.buffers.items() if b.kind != "temp"] or len(set(program.inputs)) < len(program.inputs), order
+    return {"fresh": fresh, "source": source}
+
+
+def graph_text(traced: Traced) -> str:
+    """The graph written out: equal for equal programs in every process."""
+    lines: list[str] = [repr([frozen(x.shape) for x in traced.inputs])]
+    number: dict[Expr, int] = {x: i for i, x in enumerate(traced.inputs)}
+    lines += [x.dtype.str for x in traced.inputs]
+    for node in toposort(traced.outputs):
+        if node in number:
+            continue
+        number[node] = len(number)
+        attrs = _constant_text(node) if node.op == "const" else repr(frozen(node.attrs))
+        lines.append(f"{node.op} {[number[a] for a in node.args]} {attrs} {node.dtype.str} {frozen(node.shape)!r}")
+    lines.append(repr([number[x] for x in traced.outputs]))
+    return "\n".join(lines)
+
+
+def _constant_text(node: Expr) -> str:
+    return node.attrs[0].array.tobytes().hex() if not node.shape else repr(node.shape)
+
+
+def _processor() -> str:
+    from .cpu import host
+
+    return hashlib.sha256(repr(host()).encode()).hexdigest()

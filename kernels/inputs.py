@@ -1,0 +1,60 @@
+"""What a call is given: arrays and Python numbers, looked at once and made ready for a kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dsl.errors import DTypeError
+from ..dsl.surface import input_dtype
+from ..dsl.trace import Kind
+
+WEAK = (bool, int, float)
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input as it is read: `shape` in memory order, `copied` says why it had to be copied ('' if not)."""
+
+    kind: Kind
+    shape: tuple[int, ...]
+    copied: str = ""
+
+
+def ready(value: Any, name: str) -> tuple[Any, Given]:
+    """`value` as an array that a CPU kernel can read, and what is known of it. Raises DTypeError for what no kernel takes."""
+    weak = type(value) in WEAK
+    array = _as_array(value, name)
+    dtype = input_dtype(array.dtype, name)
+    reason = ""
+    if array.dtype != dtype or not array.dtype.isnative:
+        array, reason = array.astype(dtype), f"byte order of {array.dtype.str}"
+    order = "C"
+    if not array.flags.c_contiguous:
+        if array.flags.f_contiguous:
+            array, order = array.T, "F"
+        else:
+            array, reason = np.ascontiguousarray(array), f"strides {array.strides}"
+    elif not array.flags.aligned:
+        array, reason = array.copy(), "alignment"
+    return array, Given(Kind(dtype.str, tuple(n == 1 for n in array.shape), order, weak), array.shape, reason)
+
+
+def _as_array(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
+    if isinstance(value, WEAK) or isinstance(value, np.generic):
+        if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+            raise DTypeError(f"argument {name!r} is {value}, which no integer type holds: pass a float")
+        return np.asarray(value)
+    if hasattr(value, "__cuda_array_interface__"):
+        raise DTypeError(f"argument {name!r} lies on a CUDA device and the program was compiled for the CPU: compile with device='cuda' or 'auto', or copy it with .get()")
+    if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
+        return np.asarray(value)
+    if hasattr(value, "__dlpack__"):
+        return np.from_dlpack(value)
+    if isinstance(value, memoryview):
+        return np.asarray(value)
+    raise DTypeError(f"argument {name!r} is a {type(value).__name__}: expected an array, a Python number, or a nest of them")
