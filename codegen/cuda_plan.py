@@ -5,14 +5,14 @@ The number of chunks of a kernel is its grid, and a function of the sizes alone,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
 import numpy as np
 
 from ..dsl.size import Dim, Size, evaluate, product
-from .program import For, Kernel, Library, Program, walk_steps, walk_stmts
+from .program import Branch, For, Kernel, Library, Loop, Program, walk_stmts
 
 BLOCK = 256                 # threads of a block where rows are spread over them, and the most of any block
 ROWS_PER_CHUNK = 8 * BLOCK  # rows of a chunk that threads stride over: two wide loads or more for each thread
@@ -53,7 +53,7 @@ class Launch:
 class Repeat:
     """A `Loop` of the program with its plan."""
 
-    loop: object
+    loop: Loop
     test: tuple[Action, ...]
     actions: tuple[Action, ...]
 
@@ -62,7 +62,7 @@ class Repeat:
 class Choose:
     """A `Branch` of the program with its plans."""
 
-    branch: object
+    branch: Branch
     choices: tuple[tuple[Action, ...], ...]
 
 
@@ -145,9 +145,16 @@ def temporaries_shared(program: Program) -> dict[str, str]:
     return {b.name: first.setdefault(repr(b.place), b.name) for b in program.buffers.values() if b.kind == "temp" and b.place is not None}
 
 
-def loops_and_branches(program: Program) -> bool:
-    """Whether the host has decisions to take between launches."""
-    return any(not isinstance(s, (Kernel, Library)) for s in walk_steps(program.steps))
+def walk_launches(actions: tuple[Action, ...]) -> Iterator[Launch]:
+    """Every launch, also those of loops and branches."""
+    for action in actions:
+        if isinstance(action, Launch):
+            yield action
+        elif isinstance(action, Repeat):
+            yield from walk_launches(action.test + action.actions)
+        elif isinstance(action, Choose):
+            for choice in action.choices:
+                yield from walk_launches(choice)
 
 
 def _ceil(a: int, b: int) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from pullback.codegen.cuda import CudaText, write_cuda
-from pullback.codegen.cuda_plan import Launch, Repeat, chunk_counts, index_type, is_symbol
+from pullback.codegen.cuda_plan import Launch, chunk_counts, index_type, is_symbol, walk_launches
 from pullback.codegen.program import Program
 from pullback.dsl.size import evaluate
 from pullback.kernels.cuda_run import Execution, error_text
@@ -109,7 +109,7 @@ class EmulatedBatch:
         for name, a, b in zip(program.outputs, first, again, strict=True):
             if a.tobytes() != b.tobytes():
                 raise EmulationError(f"{name}: depends on the order of threads or on memory that nothing wrote\n{text.text}")
-        if any(launch.aligned for launch in launches_of(text.launches)):
+        if any(launch.aligned for launch in walk_launches(text.launches)):
             shifted = self._once(handle, arrays, sizes, poison=0xFF, descending=True, arena=False, shift=1)
             for name, a, b in zip(program.outputs, first, shifted, strict=True):
                 if not np.allclose(a, b, rtol=1e-4 if a.dtype == np.float32 else 1e-9, equal_nan=True):
@@ -154,18 +154,6 @@ def sizes_of(program: Program, arrays, given: dict[str, int] | None = None) -> d
         expected = tuple(evaluate(d, sizes) for d in program.buffers[name].shape)
         assert array.shape == expected, f"{name}: expected {expected}, got {array.shape}"
     return chunk_counts(program, sizes)
-
-
-def launches_of(actions):
-    """Every launch of a plan, also those of loops and branches."""
-    for action in actions:
-        if isinstance(action, Launch):
-            yield action
-        elif isinstance(action, Repeat):
-            yield from launches_of(action.test + action.actions)
-        elif hasattr(action, "choices"):
-            for choice in action.choices:
-                yield from launches_of(choice)
 
 
 def joined(texts: list[str]) -> str:

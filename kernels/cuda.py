@@ -1,0 +1,178 @@
+"""The CUDA target: text by `codegen.cuda`, machine code by NVRTC, arrays, streams and cuBLAS by CuPy.
+
+Reading the text and compiling it need no GPU; a call does. CuPy is imported when a device is asked for, never before.
+Calls return before the device is done. A check that failed there is reported, as IndexError, by the next call that finds the work
+done, or by `synchronize`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..codegen.cuda import CudaText, write_cuda
+from ..codegen.cuda_plan import Grid, Launch, index_type, walk_launches
+from ..codegen.program import Program
+from ..dsl.errors import DeviceError
+from .cuda_run import Execution, error_text, input_and_chunk_sizes
+from .nvrtc import Cubin, compile_text
+
+INSTALL = "pip install 'pullback[cuda-ctk]'"
+_pending: deque[tuple[Any, Any, Program]] = deque()      # (event, error word, program) of calls whose checks are not known yet
+
+
+def available() -> str | None:
+    """Why this process cannot run CUDA programs, in a few words, or None where it can. Never raises."""
+    try:
+        import cupy  # type: ignore[import-not-found]
+    except ImportError:
+        return f"CuPy is not installed: {INSTALL}"
+    except Exception as error:      # a broken installation raises what it likes
+        return f"CuPy cannot be imported ({_first_line(error)}): {INSTALL}"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:      # CuPy's own error classes exist only where it was imported whole
+        return f"no CUDA device can be used ({_first_line(error)}): check the driver with nvidia-smi"
+    return None if count else "no CUDA device was found: check the driver with nvidia-smi"
+
+
+def synchronize() -> None:
+    """Wait for the current device; raises IndexError for a check that failed in a program that ran on it."""
+    _cupy().cuda.get_current_stream().synchronize()
+    report_failures(wait=True)
+
+
+def report_failures(wait: bool = False) -> None:
+    """Raise IndexError for the first failed check among finished calls (all calls, waiting for them, with `wait`)."""
+    while _pending and (wait or _pending[0][0].done):
+        _, word, program = _pending.popleft()
+        if failed := error_text(program, int(word.item())):
+            raise IndexError(failed)
+
+
+def to_device(value: Any, dtype: str) -> Any:
+    """`value` (an array of any kind, or a number) as a contiguous CuPy array of `dtype`; shares memory where it can."""
+    cupy = _cupy()
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__cuda_array_interface__"):
+        value = cupy.from_dlpack(value)
+    return cupy.asarray(value, dtype=np.dtype(dtype), order="C")
+
+
+class CudaTarget:
+    """Makes callables of Programs.
+
+        run = CudaTarget().prepare(program)
+        print(run.source)                       # anywhere
+        outputs = run([x, y], {"n": 1000})      # where there is a GPU
+    """
+
+    name = "cuda"
+
+    def available(self) -> str | None:
+        """Why a call would fail, or None."""
+        return available()
+
+    def prepare(self, program: Program) -> CudaProgram:
+        """A callable for `program`; nothing is compiled yet and no device is touched."""
+        return CudaProgram(program)
+
+
+class CudaProgram:
+    """One Program on the CUDA target. Texts, machine code and loaded modules are made when first asked for, and kept."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._texts: dict[str, CudaText] = {}
+        self._modules: dict[tuple[int, str], dict[str, Any]] = {}
+        self._consts: dict[int, dict[str, Any]] = {}
+
+    def text(self, index: str = "int") -> CudaText:
+        """The text and its launches, with indices of 'int' or 'long long'."""
+        if index not in self._texts:
+            self._texts[index] = write_cuda(self.program, index)
+        return self._texts[index]
+
+    @cached_property
+    def source(self) -> str:
+        """The CUDA C++ text."""
+        return self.text().text
+
+    def compile(self, arch: str = "sm_90", index: str = "int") -> Cubin:
+        """Machine code for `arch`; needs NVRTC, and no GPU."""
+        return compile_text(self.text(index).text, arch)
+
+    def __call__(self, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
+        """The outputs, as CuPy arrays, for `inputs` on the device or anywhere.
+
+        `sizes` gives the size symbols of the inputs. Raises DeviceError without a usable GPU, IndexError for a check that failed in
+        an earlier call.
+        """
+        cupy = _cupy()
+        report_failures()
+        program, device = self.program, cupy.cuda.Device()
+        index = index_type(program, input_and_chunk_sizes(program, sizes))
+        text = self.text(index)
+        arrays = [to_device(value, program.buffers[name].dtype) for name, value in zip(program.inputs, inputs, strict=True)]
+        checks = any(launch.checks for launch in walk_launches(text.launches))
+        word = cupy.zeros(1, np.int32) if checks else None
+        execution = Execution(program, text, CupyDevice(cupy, self._functions(device, index), index), sizes, word)
+        outputs = execution.run(arrays, self._constants(cupy, device))
+        if checks:
+            event = cupy.cuda.Event(disable_timing=True)
+            event.record()
+            _pending.append((event, word, program))
+        return outputs
+
+    def _functions(self, device: Any, index: str) -> dict[str, Any]:
+        """The loaded global functions on `device`, by name."""
+        key = (device.id, index)
+        if key not in self._modules:
+            from cupy.cuda.function import Module  # type: ignore[import-not-found]
+
+            module = Module()
+            names = {launch.name for launch in walk_launches(self.text(index).launches)}
+            if names:
+                module.load(self.compile(f"sm_{device.compute_capability}", index).data)
+            self._modules[key] = {name: module.get_function(name) for name in names}
+        return self._modules[key]
+
+    def _constants(self, cupy: Any, device: Any) -> dict[str, Any]:
+        if device.id not in self._consts:
+            self._consts[device.id] = {name: cupy.asarray(value, order="C") for name, value in self.program.consts.items()}
+        return self._consts[device.id]
+
+
+class CupyDevice:
+    """CuPy's arrays and launches on the current stream."""
+
+    def __init__(self, cupy: Any, functions: Mapping[str, Any], index: str) -> None:
+        self.arrays, self.functions = cupy, functions
+        self.index = np.int32 if index == "int" else np.int64
+
+    def empty(self, name: str, dtype: str, count: int) -> Any:
+        return self.arrays.empty(count, np.dtype(dtype))
+
+    def address(self, array: Any) -> int:
+        return array.data.ptr
+
+    def launch(self, launch: Launch, grid: Grid, arguments: Sequence[tuple[str, Any]]) -> None:
+        make = {"pointer": lambda array: np.uint64(array.data.ptr), "index": self.index, "flag": np.int32}
+        values = tuple(make[kind](value) for kind, value in arguments)
+        self.functions[launch.name]((grid.blocks, 1, 1), (grid.threads, 1, 1), values)
+
+
+def _cupy() -> Any:
+    """CuPy, on a machine where it can be used."""
+    if reason := available():
+        raise DeviceError(f"device='cuda' needs a GPU: {reason}; or compile with device='cpu'")
+    import cupy  # type: ignore[import-not-found]
+
+    return cupy
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
