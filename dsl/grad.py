@@ -16,7 +16,7 @@ from .adjoint import ones, total
 from .errors import NotDifferentiable, PullbackError, ShapeError
 from .node import FUNCTIONS, Expr, make, toposort, where
 from .paths import check_paths, key, origins, remember
-from .primitives import broadcast_to, cast, show_shape, zeros_like
+from .primitives import broadcast_to, cast, show_shape, transpose, zeros_like
 from .rules import SMOOTH, edge, forward, reverse
 from .surface import as_expr, surface
 
@@ -118,8 +118,9 @@ def vjp_(expr: Any, cotangent: Any, wrt: Any) -> Any:
 def jvp_(expr: Any, wrt: Any, tangent: Any) -> Any:
     """The tangent of the result, given those of variables."""
     outputs, variables = _several(expr), _several(wrt)
-    known = check_paths(outputs, variables)
-    seeds = {v: conform(t, v, "tangent") for v, t in zip(variables, _several(tangent), strict=True)}
+    known = check_paths(outputs, list(map(_base, variables)))
+    seeds = {_base(v): _turned(conform(t, v, "tangent"), v, back=True)
+             for v, t in zip(variables, _several(tangent), strict=True)}
     result = filled(jvp_of(outputs, seeds), outputs)
     remember(result, known)
     return tuple(result) if isinstance(expr, tuple) else result[0]
@@ -127,12 +128,29 @@ def jvp_(expr: Any, wrt: Any, tangent: Any) -> Any:
 
 def _pulled_back(outputs: list[Expr], cotangents: list[Any] | None, wrt: Any) -> Any:
     variables = _several(wrt)
-    known = check_paths(outputs, variables)
+    bases = list(map(_base, variables))
+    known = check_paths(outputs, bases)
     seeds = [ones(o.shape, o.dtype) for o in outputs] if cotangents is None else [
         conform(g, o, "cotangent") for g, o in zip(cotangents, outputs, strict=True)]
-    result = filled(vjp_of(outputs, seeds, variables), variables)
+    result = [_turned(d, v) for d, v in zip(filled(vjp_of(outputs, seeds, bases), bases), variables, strict=True)]
     remember(result, known)
     return tuple(result) if isinstance(wrt, tuple) else result[0]
+
+
+def _base(w: Expr) -> Expr:
+    """The variable that `w` is, or is the transpose of: an array in Fortran order enters a program as one."""
+    base = w.args[0] if w.op == "transpose" else w
+    if base.op != "var":
+        raise PullbackError(f"a derivative is taken with respect to a variable, and here it is the expression {w}: write a function of it")
+    return base
+
+
+def _turned(derivative: Expr, w: Expr, back: bool = False) -> Expr:
+    """A derivative with respect to `_base(w)` as one with respect to `w`, or (`back`) the other way round."""
+    if w.op != "transpose":
+        return derivative
+    perm = w.attrs[0]
+    return transpose(derivative, tuple(perm.index(i) for i in range(len(perm))) if back else perm)
 
 
 def _several(value: Any) -> list[Any]:
@@ -223,13 +241,14 @@ def _variable(w: Any, outputs: Sequence[Expr]) -> Expr:
         if len(found) != 1:
             raise NotDifferentiable(f"the expression has {'no' if not found else 'more than one'} variable called {w!r}; its variables: {names}")
         return found[0]
-    if not isinstance(w, Expr) or w.op != "var":
+    if not isinstance(w, Expr) or (w.args[0] if w.op == "transpose" else w).op != "var":
         raise NotDifferentiable(f"a derivative of an expression is taken with respect to a Var or its name, not {w!r}; its variables: {names}. "
                                 "For an intermediate value write a function of it")
-    if w not in set(present) and not _was_present(w, outputs):
-        raise NotDifferentiable(f"the expression does not contain the variable {w.attrs[0]}; its variables: {names}")
-    if not _may_be_float(w):
-        raise NotDifferentiable(f"the variable {w.attrs[0]} is declared {_declared(w)}: a derivative is taken with respect to floats; declare it float64")
+    base = _base(w)
+    if base not in set(present) and not _was_present(base, outputs):
+        raise NotDifferentiable(f"the expression does not contain the variable {base.attrs[0]}; its variables: {names}")
+    if not _may_be_float(base):
+        raise NotDifferentiable(f"the variable {base.attrs[0]} is declared {_declared(base)}: a derivative is taken with respect to floats; declare it float64")
     return w
 
 
