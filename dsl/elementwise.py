@@ -204,3 +204,5 @@ def divmod_(x: Any, y: Any) -> tuple[Expr, Expr]:
     """(x // y, x % y)."""
     return FUNCTIONS["floor_divide"](x, y), FUNCTIONS["remainder"](x, y)
 
+
+FUNCTIONS["divmod"] = divmod_

@@ -13,11 +13,12 @@ import numpy as np
 from . import primitives
 from . import size as sizes
 from .arguments import all_axes, array, element_type, integer, one_axis
+from .elementwise import isclose
 from .errors import ShapeError
 from .node import Expr
 from .primitives import cast, elementwise, scalar, show_shape
 from .size import Dim
-from .surface import surface
+from .surface import constant, surface
 
 
 def _fold(x: Expr, op: str, axis: Any, keepdims: bool) -> Expr:
@@ -101,6 +102,21 @@ def all_(x: Any, axis: Any = None, *, keepdims: bool = False) -> Expr:
 def count_nonzero(x: Any, axis: Any = None, *, keepdims: bool = False) -> Expr:
     """How many elements over `axis` are not zero (int64)."""
     return _fold(cast(cast(array(x), bool), np.int64), "add", axis, keepdims)
+
+
+@surface
+def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Expr:
+    """Whether |a - b| <= atol + rtol * |b| everywhere."""
+    return all_(isclose(a, b, rtol, atol, equal_nan))
+
+
+@surface
+def array_equal(a: Any, b: Any) -> Expr:
+    """Whether two arrays have one shape and equal elements."""
+    a, b = array(a), array(b)
+    if len(a.shape) != len(b.shape) or not all(map(sizes.equal, a.shape, b.shape)):
+        return constant(np.asarray(False))
+    return all_(scalar("equal", a, b))
 
 
 # ---- moments ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from . import primitives
 from . import size as sizes
 from .arguments import all_axes, array, dimension, entries, integer, is_one, one_axis, shape_of
 from .errors import ShapeError
-from .node import Expr
+from .node import FUNCTIONS, Expr
 from .primitives import cast, show_shape
 from .size import Dim, Size
 from .surface import surface
@@ -378,3 +378,7 @@ def _part(x: Expr, axis: int, start: Dim, length: Dim, keep: bool = True) -> Exp
     ranges = tuple((start, 1) if i == axis else (0, 1) for i in range(len(x.shape)))
     part = primitives.slice_(x, ranges, tuple(length if i == axis else d for i, d in enumerate(x.shape)))
     return part if keep else primitives.reshape(part, tuple(d for i, d in enumerate(x.shape) if i != axis))
+
+
+# Sizes are known or not there at all, so these never wait for the arrays of a call.
+FUNCTIONS.update(shape=shape, ndim=ndim, size=size, broadcast_shapes=broadcast_shapes)
