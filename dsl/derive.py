@@ -29,7 +29,7 @@ from typing import Any
 _ROW_OF_FUNCTION = {
     "Abs": "abs", "ceiling": "ceil", "loggamma": "gammaln", "LessThan": "less_equal", "StrictLessThan": "less",
     "GreaterThan": "greater_equal", "StrictGreaterThan": "greater", "Equality": "equal", "Unequality": "not_equal",
-    "Not": "logical_not",
+    "Not": "logical_not", "Heaviside": "heaviside",
     **{name: name for name in ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh",
                                "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "digamma", "sign", "floor")}}
 _FOLDED = {"Max": "maximum", "Min": "minimum", "And": "logical_and", "Or": "logical_or"}
@@ -51,7 +51,7 @@ def derivative(expr: Any, symbol: Any, result: Any) -> Any:
     import sympy
 
     found = sympy.diff(expr, symbol)
-    if found.has(sympy.Derivative, sympy.Heaviside, sympy.DiracDelta):
+    if found.has(sympy.Derivative, sympy.DiracDelta):
         raise NotDifferentiable(f"sympy gives {found} as the derivative of {expr}; "
                                 "write it with Piecewise, or without jumps")
     return found.subs(expr, result)
@@ -112,6 +112,9 @@ def _build_power(base: Any, exponent: Any, op: Any, values: Mapping[str, Any]) -
         return op.divide(1.0, _build_power(base, -exponent, op, values))
     if exponent == 2:
         return op.square(build(base, op, values))
+    if exponent.is_Integer and exponent <= 8:
+        half = op.square(_build_power(base, exponent // 2, op, values))
+        return op.multiply(half, build(base, op, values)) if exponent % 2 else half
     if 2 * exponent == 1:
         return op.sqrt(build(base, op, values))
     if base == 2:
@@ -134,6 +137,8 @@ def _build_function(expr: Any, op: Any, values: Mapping[str, Any]) -> Any:
     if name == "polygamma" and expr.args[0].is_Integer and 0 <= int(expr.args[0]) <= 3:
         order = int(expr.args[0])
         return getattr(op, f"polygamma{order}" if order else "digamma")(build(expr.args[1], op, values))
+    if name == "log" and expr.args[0].is_Add and 1 in expr.args[0].args:
+        return op.log1p(build(expr.args[0] - 1, op, values))
     args = [build(a, op, values) for a in expr.args]
     if name in _FOLDED:
         return _fold(getattr(op, _FOLDED[name]), args)

@@ -272,6 +272,7 @@ _SELECTION = (
 
 ROWS: dict[str, Row] = {row.name: row for group in (_ARITHMETIC, _EXPONENTIAL, _TRIGONOMETRIC, _SPECIAL, _COMPARISON,
 _ROUNDING, _SELECTION) for row in group}
+_DEFINED: dict[str, tuple[tuple[Callable[..., Any] | None, ...], Callable[..., Any]]] = {}     # what users add
 by_alias: dict[str, str] = {alias: row.name for row in ROWS.values() for alias in (row.name, *row.aliases)}
 
 
@@ -281,8 +282,9 @@ def partials(name: str) -> tuple[Callable[..., Any] | None, ...]:
     `op.<row>(...)` builds operations; a Python number, as operand or as result,
     stands for that number in the dtype of the row's result.
     """
-    row = ROWS[name]
-    names = [f"{name}_{i}" for i in range(len(row.args))]
+    if name in _DEFINED:
+        return _DEFINED[name][0]
+    names = [f"{name}_{i}" for i in range(len(ROWS[name].args))]
     return tuple(getattr(partials_by_hand, n, None) or getattr(derived, n, None) for n in names)
 
 
@@ -292,7 +294,19 @@ def expansion(name: str, dtype: Any) -> Callable[..., Any] | None:
     None where there is none: a machine operation or an elementary function. A Python number in it is a constant of
     `dtype`.
     """
-    return expansions.find(name, np.dtype(dtype))
+    return _DEFINED[name][1] if name in _DEFINED else expansions.find(name, np.dtype(dtype))
+
+
+def define(row: Row, partials: tuple[Callable[..., Any] | None, ...], expansion: Callable[..., Any]) -> Row:
+    """Add a row of the user's. The same name and meaning again is the same row; raises ValueError for a name that is taken."""
+    known = ROWS.get(row.name) or ROWS.get(by_alias.get(row.name, ""))
+    if known is None:
+        _DEFINED[row.name] = partials, expansion
+        ROWS[row.name], by_alias[row.name] = row, row.name
+        return row
+    if row.name in _DEFINED and (known.meaning, known.args) == (row.meaning, row.args):
+        return known
+    raise ValueError(f"the operation {row.name!r} exists and means {known.meaning or known.name}; choose another name")
 
 
 def result_dtype(name: str, *operands: Any, dtype: Any = None) -> np.dtype:

@@ -88,17 +88,16 @@ def test_a_symbol_that_does_not_occur_is_refused():
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("Heaviside(x)", "DiracDelta"), ("besselj(0, x)", "besselj"), ("Piecewise((x, x > 0))", r"\(value, True\)")])
+    ("floor(x)", "Derivative"), ("besselj(0, x)", "besselj"), ("Piecewise((x, x > 0))", r"\(value, True\)")])
 def test_what_has_no_rows_is_refused_by_name(text, words):
     expr = derive.parse(text, ("x",))
     with pytest.raises(NotDifferentiable, match=words):
         derive.build(derive.derivative(expr, *expr.free_symbols, sympy.Symbol("r")), derive.TextOps(), {"x": "x"})
-    with pytest.raises(NotDifferentiable):
-        derive.build(expr, derive.TextOps(), {"x": "x"})
 
 
 @pytest.mark.parametrize("text", [
-    "x*y - 3*x/y**2", "sqrt(x)*exp(-x**2/2)", "Piecewise((x, x > y), (sin(y), True))", "Max(x, y, 1)**3", "2**x + x**y",
+    "x*y - 3*x/y**2", "sqrt(x)*exp(-x**2/2)", "Piecewise((x, x > y), (sin(y), True))", "Max(x, y, 1)**3",
+    "x**7 - y**4", "2**x + x**y",
     "(1 - x)*(1 + x)/(3 + y)", "Abs(x - y)**Rational(3, 2)", "-x - y", "pi*x**-2", "loggamma(x)*polygamma(1, y)"])
 def test_expressions_become_rows(text):
     expr = derive.parse(text, ("x", "y"))
