@@ -298,7 +298,7 @@ def expansion(name: str, dtype: Any) -> Callable[..., Any] | None:
 
 
 def define(row: Row, partials: tuple[Callable[..., Any] | None, ...], expansion: Callable[..., Any]) -> Row:
-    """Add a row of the user's. The same name and meaning again is the same row; raises ValueError for a name that is taken."""
+    """Add a row of the user's; raises ValueError for a name that is taken, unless by a row of the same meaning."""
     known = ROWS.get(row.name) or ROWS.get(by_alias.get(row.name, ""))
     if known is None:
         _DEFINED[row.name] = partials, expansion

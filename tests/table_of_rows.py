@@ -55,7 +55,10 @@ class DualOps:
             if tangent is not None and not ops.ROWS[name].jumps:
                 if partial is None:
                     raise NotDifferentiable(name)
-                term = self.inner.apply("multiply", partial(self.inner, *values, result), tangent)
+                slope = partial(self.inner, *values, result)
+                if isinstance(slope, float) and slope == 0:
+                    continue
+                term = self.inner.apply("multiply", slope, tangent)
                 total = term if total is None else self.inner.apply("add", total, term)
         return result, total
 
