@@ -54,6 +54,7 @@ class Row:
     def numpy(self, *arrays: Any, dtype: Any = None) -> np.ndarray:
         """The operation on arrays or Python numbers, with the dtype of `result_dtype`; `dtype` is for the casts only.
 
+        >>> from pullback.dsl.ops import ROWS
         >>> ROWS["divide"].numpy(np.array([1, 2]), 4)
         array([0.25, 0.5 ])
         """

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from . import derive, ops, primitives
-from .node import Expr
+from .node import FUNCTIONS, Expr
 from .row import Row
 from .surface import surface
 
@@ -23,13 +23,16 @@ def scalar_op(name: str, expr: Any, args: Any = None) -> Callable[..., Expr]:
     NotDifferentiable for a function that the table does not have, or, when a derivative is asked for, that has none.
 
     >>> import sympy, pullback as pb
+    >>> from pullback.dsl.scalar_op import scalar_op
     >>> x, a = sympy.symbols('x a')
-    >>> bump = pb.scalar_op('bump', sympy.exp(-a * x**2), args=(x, a))
+    >>> bump = scalar_op('bump', sympy.exp(-a * x**2), args=(x, a))
     >>> bump(pb.Var('u'), 3.0)
     bump(u, 3.0)
     """
     if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
         raise ValueError(f"the name of an operation is a Python identifier that is no keyword, got {name!r}")
+    if name in FUNCTIONS and name not in ops.ROWS:
+        raise ValueError(f"the function {name!r} exists; choose another name")
     names = _arguments(expr, args)
     meaning = _over_real_symbols(expr, names)
     body = _on_rows(meaning, names)

@@ -5,8 +5,9 @@ import pytest
 import sympy
 from table_of_rows import ArrayOps, derivative, exact
 
-from pullback.dsl import ops
+from pullback.dsl import ops, reductions  # noqa: F401 - registers pb.sum
 from pullback.dsl.errors import NotDifferentiable
+from pullback.dsl.node import FUNCTIONS
 from pullback.dsl.scalar_op import scalar_op
 from pullback.dsl.surface import Var
 
@@ -14,11 +15,14 @@ x, y = sympy.symbols("x y")
 
 
 @pytest.fixture(autouse=True)
-def forget(monkeypatch):
+def forget():
     """Rows defined by one test are not there in the next."""
-    monkeypatch.setattr(ops, "ROWS", dict(ops.ROWS))
-    monkeypatch.setattr(ops, "by_alias", dict(ops.by_alias))
-    monkeypatch.setattr(ops, "_DEFINED", dict(ops._DEFINED))
+    tables = (ops.ROWS, ops.by_alias, ops._DEFINED, FUNCTIONS)
+    before = [dict(table) for table in tables]
+    yield
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        table.update(content)
 
 
 @pytest.mark.parametrize("expr", [
@@ -60,6 +64,7 @@ def test_the_same_definition_again_is_the_same_row():
 
 @pytest.mark.parametrize(("name", "expr", "args", "words"), [
     ("sin", x, None, "'sin' exists"), ("arcsin", x, None, "'arcsin' exists"),
+    ("sum", x, None, "'sum' exists"),
     ("a b", x, None, "Python identifier"), ("lambda", x, None, "no keyword"),
     ("mine", sympy.Integer(1), None, r"symbols \(none\)"), ("mine", x * y, (x,), "args names x"),
     ("mine", sympy.Symbol("import os") + 1, None, "'import os'")])
