@@ -9,9 +9,36 @@ array([1.5, 2.5])
 
 from __future__ import annotations
 
-from .dsl import elementwise, functional, grad, indexing, latex, linear, listing, operators, reductions, shapes, text  # noqa: F401
+from typing import Any
+
+from .dsl import latex as _latex  # noqa: F401  (registers how expressions print)
 from .dsl.errors import CompileError, DeviceError, DTypeError, NotDifferentiable, PullbackError, ShapeError
+from .dsl.functional import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
+from .dsl.listing import show
+from .dsl.namespace import PUBLIC
+from .dsl.node import Expr
 from .dsl.surface import Var
 from .kernels.compiled import compile
 
 __version__ = "0.1.0"
+__all__ = ["CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError", "Var", "compile", "doctor",
+           "grad", "hvp", "jvp", "show", "stop_gradient", "value_and_grad", "vjp", *PUBLIC]
+
+
+def doctor() -> None:
+    """Print versions, CPU and CUDA facts, the cache folder and what to install."""
+    from .kernels.doctor import doctor
+
+    doctor()
+
+
+def __getattr__(name: str) -> Any:
+    """The array functions and constants of `dsl.namespace.PUBLIC`."""
+    try:
+        return PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module 'pullback' has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

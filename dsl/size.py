@@ -8,6 +8,7 @@ under it is used again only for sizes that answer alike.
 from __future__ import annotations
 
 import contextvars
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -110,12 +111,12 @@ class Size:
 
     # arithmetic ------------------------------------------------------------------------------------------------
     def __add__(self, other: Any) -> Any:
-        return _combine(self, other, lambda a, b: _sum([*_terms(a), *_terms(b)]))
+        return _combine(self, other, operator.add, lambda a, b: _sum([*_terms(a), *_terms(b)]))
 
     __radd__ = __add__
 
     def __mul__(self, other: Any) -> Any:
-        return _combine(self, other, _product)
+        return _combine(self, other, operator.mul, _product)
 
     __rmul__ = __mul__
 
@@ -126,22 +127,22 @@ class Size:
         return self
 
     def __sub__(self, other: Any) -> Any:
-        return _combine(self, other, lambda a, b: _sum([*_terms(a), *_terms(_product(b, -1))]))
+        return _combine(self, other, operator.sub, lambda a, b: _sum([*_terms(a), *_terms(_product(b, -1))]))
 
     def __rsub__(self, other: Any) -> Any:
-        return _combine(other, self, lambda a, b: _sum([*_terms(a), *_terms(_product(b, -1))]))
+        return _combine(other, self, operator.sub, lambda a, b: _sum([*_terms(a), *_terms(_product(b, -1))]))
 
     def __floordiv__(self, other: Any) -> Any:
-        return _combine(self, other, floordiv)
+        return _combine(self, other, operator.floordiv, floordiv)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return _combine(other, self, floordiv)
+        return _combine(other, self, operator.floordiv, floordiv)
 
     def __mod__(self, other: Any) -> Any:
-        return _combine(self, other, lambda a, b: a - floordiv(a, b) * b)
+        return _combine(self, other, operator.mod, lambda a, b: a - floordiv(a, b) * b)
 
     def __rmod__(self, other: Any) -> Any:
-        return _combine(other, self, lambda a, b: a - floordiv(a, b) * b)
+        return _combine(other, self, operator.mod, lambda a, b: a - floordiv(a, b) * b)
 
     def __truediv__(self, other: Any) -> Any:
         return _lifted(self) / other
@@ -223,9 +224,25 @@ def product(dims: Iterable[Dim]) -> Dim:
 def maximum(a: Dim, b: Dim) -> Dim:
     """The larger of two dimensions, symbolic unless their difference is known."""
     difference = a - b
-    if isinstance(difference, int):
-        return a if difference >= 0 else b
+    if surely_nonnegative(difference):
+        return a
+    if surely_nonnegative(-difference):
+        return b
     return _atom("max", a, b)
+
+
+def surely_nonnegative(dim: Dim) -> bool:
+    """Whether `dim` >= 0 whatever the sizes are, by its form alone: no term is subtracted."""
+    if not isinstance(dim, Size):
+        return dim >= 0
+    return all(c > 0 and all(map(_atom_nonnegative, (atom for atom, _ in m))) for m, c in dim.terms)
+
+
+def _atom_nonnegative(atom: Atom) -> bool:
+    if isinstance(atom, str):
+        return True
+    known = [surely_nonnegative(_unpack(part)) for part in atom[1:]]
+    return any(known) if atom[0] == "max" else all(known)
 
 
 def minimum(a: Dim, b: Dim) -> Dim:
@@ -234,14 +251,27 @@ def minimum(a: Dim, b: Dim) -> Dim:
 
 
 def floordiv(a: Dim, b: Dim) -> Dim:
-    """`a // b` with Python's sign; exact when every coefficient of `a` divides by an int `b`."""
+    """`a // b` with Python's sign; exact where every term of `a` divides by a `b` of one term (which is then not 0)."""
     if isinstance(a, int) and isinstance(b, int):
         return a // b
-    if isinstance(b, int) and b != 0 and isinstance(a, Size) and all(c % b == 0 for _, c in a.terms):
-        return _sum([(m, c // b) for m, c in a.terms])
-    if same(a, b):
-        return 1 if _positive(a) else _atom("floordiv", a, b)
-    return _atom("floordiv", a, b)
+    exact = _exact_quotient(a, b)
+    return _atom("floordiv", a, b) if exact is None else exact
+
+
+def _exact_quotient(a: Dim, b: Dim) -> Dim | None:
+    terms = list(_terms(b))
+    if len(terms) != 1 or terms[0][1] == 0:
+        return None
+    divisor, by = terms[0]
+    quotients = []
+    for monomial, coefficient in _terms(a):
+        powers = dict(monomial)
+        for atom, power in divisor:
+            powers[atom] = powers.get(atom, 0) - power
+        if coefficient % by or any(power < 0 for power in powers.values()):
+            return None
+        quotients.append((tuple((atom, power) for atom, power in powers.items() if power), coefficient // by))
+    return _sum(quotients)
 
 
 def equal(a: Dim, b: Dim) -> bool:
@@ -342,10 +372,13 @@ def _product(a: Dim, b: Dim) -> Dim:
     return _sum(terms)
 
 
-def _combine(a: Any, b: Any, rule: Callable[[Dim, Dim], Dim]) -> Any:
+def _combine(a: Any, b: Any, apply: Callable[[Any, Any], Any], rule: Callable[[Dim, Dim], Dim]) -> Any:
+    """`rule` of two sizes; with a float the size is a value like any other, and `apply` computes with it."""
     a, b = _plain(a), _plain(b)
     if isinstance(a, (int, Size)) and isinstance(b, (int, Size)):
         return rule(a, b)
+    if isinstance(a, float) or isinstance(b, float):
+        return apply(*(_lifted(x) if isinstance(x, Size) else x for x in (a, b)))
     return NotImplemented
 
 
@@ -399,11 +432,6 @@ def _render_atom(atom: Atom, name: Callable[[str], str], maximum: str, quotient:
     return quotient.format(*parts)
 
 
-def _positive(a: Dim) -> bool:
-    """Symbols are sizes other than 1 and may be 0, so nothing symbolic is surely positive."""
-    return isinstance(a, int) and a > 0
-
-
 def _known(dim: Dim, guards: Guards) -> bool:
     return not isinstance(dim, Size) or dim.symbols() <= guards.values.keys()
 
@@ -428,7 +456,7 @@ def _learn(a: Dim, b: Dim, guards: Guards) -> None:
     a, b = guards.canonical(a), guards.canonical(b)
     if same(a, b):
         return
-    for one, other in ((a, b), (b, a)):
+    for one, other in ((b, a), (a, b)):
         if isinstance(one, Size) and len(one.terms) == 1 and one.terms[0][1] == 1 and len(one.terms[0][0]) == 1:
             atom, power = one.terms[0][0][0]
             if isinstance(atom, str) and power == 1 and atom not in (other.symbols() if isinstance(other, Size) else ()):

@@ -13,7 +13,7 @@ from .errors import PullbackError, ShapeError
 from .node import Expr, make, rewrite, toposort, where
 from .primitives import transpose
 from .size import Dim, Guards, Size, tracing
-from .surface import as_expr, specialize
+from .surface import as_expr, size_value, specialize
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ def with_sizes(roots: Sequence[Expr], guards: Guards) -> list[Expr]:
         return tuple(map(change, value)) if type(value) is tuple else value
 
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.op == "size":
+            return size_value(guards.canonical(node.attrs[0]), node.dtype)
         return make(node.op, args, change(node.attrs), node.dtype, change(node.shape), node.shadow)
 
     return rewrite(roots, rule)

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..dsl import nest
+from ..dsl import nest, size
 from ..dsl.errors import DeviceError, DTypeError, PullbackError, ShapeError
-from ..dsl.node import FUNCTIONS, Expr
+from ..dsl.node import FUNCTIONS, Expr, rebuild, rewrite, toposort
+from ..dsl.surface import size_value
 from ..dsl.trace import Traced, expression_builder, trace, variables_of
+from . import reference
 from .execute_cpu import Call, Executable, build
 from .inputs import Given, ready
 
@@ -334,12 +336,16 @@ def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None
 
 
 def evaluate(expression: Expr, device: str = "cpu") -> Any:
-    """The value of an expression without free variables."""
+    """The value of an expression without free variables; sizes in it are taken as they are now, behind guards."""
     if expression.dtype is None:
         names = [v.attrs[0] for v in variables_of(expression)]
         if names:
             raise PullbackError(f"the expression {expression} has free variables ({', '.join(names)}): compile it and call it, for example pb.compile(expr)({names[0]}=...)")
-    result = Compiled(lambda: expression, device)()
+    known = rewrite([expression], lambda node, args: size_value(size.fix(node.attrs[0]), node.dtype) if node.op == "size" else rebuild(node, args))[0]
+    if device == "cpu" and all(not node.shape for node in toposort([known])):
+        result = reference.evaluate([known], {}, {})[0]                 # a handful of scalars is not worth a compilation
+    else:
+        result = Compiled(lambda: known, device)()
     return result if result.ndim else result[()]
 
 

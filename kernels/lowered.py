@@ -1,0 +1,100 @@
+"""A program that is not run yet, to be read: its graph, its steps, its text for every target, its cost and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..codegen.chunks import chunking
+from ..codegen.cost import Cost, cost_of
+from ..codegen.describe import describe
+from ..codegen.memory import buffer_bytes
+from ..codegen.plan import plan
+from ..codegen.program import Program
+from ..dsl import nest, size
+from ..dsl.errors import PullbackError
+from ..dsl.node import Expr
+from ..dsl.trace import Traced, trace
+from .inputs import Given
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+TEXTS = ("graph", "program", "cpu", "cuda")
+
+
+class Lowered:
+    """What `f.lower(*args)` gives; nothing has been compiled.
+
+    `as_text('graph' | 'program' | 'cpu' | 'cuda')`, `cost()` (bytes and flops), `memory()` (bytes), `compile()`.
+    """
+
+    def __init__(self, compiled: Compiled, names: Sequence[str], given: Sequence[Given], builder: Callable[[list[Expr]], Any], static: Any) -> None:
+        self._compiled, self._arguments = compiled, (names, given, builder, static)
+        self.traced = trace(builder, names, [g.kind for g in given], [g.shape for g in given])
+        self.values = self.traced.sizes_of([g.shape for g in given])
+        self.given = list(given)
+        self._program: Program | None = None
+
+    @property
+    def program(self) -> Program:
+        if self._program is None:
+            self._program = program_of(self.traced)
+        return self._program
+
+    def as_text(self, kind: str = "program") -> str:
+        """The graph, the Program, or the generated text of a target."""
+        if kind not in TEXTS:
+            raise PullbackError(f"as_text takes {', '.join(map(repr, TEXTS))}, not {kind!r}")
+        if kind == "graph":
+            from ..dsl.listing import listing
+
+            return listing(nest.unflatten(self.traced.structure, self.traced.outputs))
+        return describe(self.program) if kind == "program" else text_of(self.program, kind)
+
+    def compile(self) -> Compiled:
+        """Compile for these arguments now; returns the compiled program."""
+        names, given, builder, static = self._arguments
+        self._compiled.entry("cpu" if self._compiled.device == "auto" else self._compiled.device, names, given, builder, static)
+        return self._compiled
+
+    def cost(self) -> dict[str, int]:
+        """Bytes read and written and floating operations of one call."""
+        total = sum((cost_of(self.program, s) for s in self.program.steps), Cost())
+        values = self._all_sizes()
+        return {"bytes": size.evaluate(total.bytes, values), "flops": size.evaluate(total.flops, values)}
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of arguments, outputs, temporaries and residuals of one call, and their sum `peak`."""
+        values = self._all_sizes()
+        arguments = sum(int(np.prod(g.shape)) * np.dtype(g.kind.dtype).itemsize for g in self.given)
+        buffers = [b for b in self.program.buffers.values() if b.kind == "output"]
+        outputs = sum(size.evaluate(buffer_bytes(b), values) for b in buffers)
+        temporaries = size.evaluate(self.program.workspace, values)
+        return {"arguments": arguments, "outputs": outputs, "temporaries": temporaries, "residuals": 0, "peak": arguments + outputs + temporaries}
+
+    def _all_sizes(self) -> dict[str, int]:
+        return {**self.values, **chunking(self.program, self.values)}
+
+
+def program_of(traced: Traced) -> Program:
+    return plan(traced.outputs, traced.inputs)
+
+
+def program_text(traced: Traced, target: str) -> str:
+    return text_of(program_of(traced), target)
+
+
+def text_of(program: Program, target: str) -> str:
+    """The generated source for a target. Raises PullbackError for a target that does not exist."""
+    if target == "cpu":
+        from ..codegen.numba_text import write_numba
+
+        return write_numba(program)
+    if target == "cuda":
+        from ..codegen.cuda import write_cuda
+
+        return write_cuda(program).text
+    raise PullbackError(f"source takes 'cpu' or 'cuda', not {target!r}")

@@ -1,0 +1,101 @@
+"""Tables for people: what a program's kernels do, what its compilations cost, how fast it runs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..codegen.cost import Cost, cost_of
+from ..codegen.program import Kernel, Library, Loop, Program, Step
+from ..dsl.size import render
+from ..dsl.trace import Traced
+
+
+def explain(program: Program, traced: Traced) -> str:
+    """The kernels and library steps: what each computes and fuses, launches per call, bytes and flops in the program's sizes."""
+    rows = [("step", "computes", "fuses", "launches", "bytes", "flops")]
+    for step in program.steps:
+        rows += _rows(program, step)
+    total = sum((cost_of(program, s) for s in program.steps), Cost())
+    kernels = sum(1 for _ in program.kernels())
+    libraries = sum(isinstance(s, Library) for s in program.steps)
+    lines = [*table(rows), "", f"{kernels} kernel{'s' * (kernels != 1)}, {libraries} library call{'s' * (libraries != 1)}, workspace {render(program.workspace)} bytes"]
+    lines.append(f"bytes read {render(total.read)}, written {render(total.written)}; flops {render(total.flops)}")
+    lines += _sizes(traced)
+    return "\n".join(lines) + "\n"
+
+
+def _rows(program: Program, step: Step) -> list[tuple[str, ...]]:
+    cost = cost_of(program, step)
+    if isinstance(step, Loop):
+        return [(step.name, f"repeat {step.count}", "", "", render(cost.bytes), render(cost.flops)), *(r for s in step.steps for r in _rows(program, s))]
+    title = getattr(step, "title", ())
+    fuses = ", ".join(step.fuses) if isinstance(step, Kernel) else getattr(step, "routine", "")
+    launches = 1 + len(step.combine) if isinstance(step, Kernel) else 1
+    rows = [(step.name, _short(t), "", "", "", "") for t in title] or [(step.name, "", "", "", "", "")]
+    rows[0] = (step.name, _short(title[0]) if title else "", _short(fuses, 48), str(launches), render(cost.bytes), render(cost.flops))
+    return [rows[0], *(("", *r[1:]) for r in rows[1:])]
+
+
+def _short(text: str, width: int = 72) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _sizes(traced: Traced) -> list[str]:
+    found = [f"{dim} = {x.attrs[0]}.shape[{axis}]" for x, dims in zip(traced.inputs, traced.symbols, strict=True) for axis, dim in enumerate(dims) if not isinstance(dim, int)]
+    return [f"sizes: {', '.join(found)}"] if found else []
+
+
+def explain_compile(log: Sequence[dict[str, Any]]) -> str:
+    """Each compilation: why, the kinds of the inputs, seconds, disk hit or miss, what was assumed of sizes."""
+    rows = [("device", "why", "graph s", "codegen s", "compile s", "disk", "assumes")]
+    for entry in log:
+        timing = entry["timing"]
+        guards = ", ".join(f"{a} {r if o else 'not ' + r} {b}" for r, a, b, o in entry["guards"])
+        rows.append((entry["device"], entry["reason"], f"{timing.graph:.3f}", f"{timing.codegen:.3f}", f"{timing.compile:.3f}", timing.disk, guards))
+    lines = table(rows)
+    for number, entry in enumerate(log):
+        copies = [f"{name}: {given.copied}" for name, given in entry["inputs"] if given.copied]
+        lines += [f"compilation {number} copies {c}" for c in copies]
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns aligned, the first row as head."""
+    widths = [max(len(r[c]) for r in rows) for c in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "-" * min(sum(widths) + 2 * len(widths), 160), *lines[1:]]
+
+
+class Benchmark(dict[str, float]):
+    """Seconds and rates of a call, printed as lines."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{key:16} {value:.4g}" for key, value in self.items())
+
+    __repr__ = __str__
+
+
+def benchmark(compiled: Any, args: tuple, kwargs: dict[str, Any], repeat: int) -> Benchmark:
+    """First and steady seconds of a call (median), GB/s and GFLOP/s beside the bandwidth of a measured copy."""
+    start = time.perf_counter()
+    compiled(*args, **kwargs)
+    first = time.perf_counter() - start
+    steady = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        compiled(*args, **kwargs)
+        steady.append(time.perf_counter() - start)
+    cost = compiled.lower(*args, **kwargs).cost()
+    seconds = statistics.median(steady)
+    source = np.ones(1 << 22)
+    target = np.empty_like(source)
+    np.copyto(target, source)
+    start = time.perf_counter()
+    np.copyto(target, source)
+    copy = 2 * source.nbytes / (time.perf_counter() - start)
+    return Benchmark(first_s=first, steady_s=seconds, GB_per_s=cost["bytes"] / seconds / 1e9, GFLOP_per_s=cost["flops"] / seconds / 1e9, copy_GB_per_s=copy / 1e9)
