@@ -16,7 +16,7 @@ from typing import Any
 from . import nest
 from .adjoint import ones
 from .errors import NotDifferentiable, ShapeError
-from .grad import conform, filled, jvp_of, variables_of, vjp_of
+from .grad import conform, derivatives, filled, jvp_of, variables_of, vjp_of
 from .node import FUNCTIONS, Expr, make, rebuild, rewrite, where
 from .paths import Key, check_paths, key, origins, remember
 from .primitives import show_shape
@@ -75,6 +75,9 @@ class Body:
     names: tuple[str, ...]
     free: tuple[Expr, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"∂({', '.join(map(repr, self.outputs[:self.count]))})/∂({', '.join(self.names)})"
+
     def derivatives(self, extras: Sequence[Expr]) -> tuple[list[Expr], frozenset[Key]]:
         """The derivatives of typed outputs, and the variables that they came from."""
         main = self.outputs[:self.count]
@@ -109,11 +112,20 @@ def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Exp
 
 def _deferred(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Expr]:
     free = tuple(v for v in variables_of(body.outputs) if v not in set(body.bound))
+    if body.kind == "grad" and _are_variables(actual, free):
+        outputs = rewrite(body.outputs, rebuild, dict(zip(body.bound, actual, strict=True)))
+        body._warn_of_unused(frozenset(map(key, variables_of(body.outputs[:1]))))
+        return [*outputs, *derivatives("grad", list(actual), outputs[0])]
     result = FUNCTIONS["derivative"](replace(body, free=free), tuple(actual), tuple(extras), free)
     if not isinstance(result, Expr):
         return list(result)
     count = len(body.outputs) + (body.count if body.kind == "jvp" else len(body.bound))
     return [make("item", (result,), (i,)) for i in range(count)]
+
+
+def _are_variables(actual: Sequence[Expr], free: Sequence[Expr]) -> bool:
+    """Whether the arguments can stand for the bound variables: the derivative is then written as one of an expression."""
+    return all(a.op == "var" for a in actual) and len({*actual, *free}) == len(actual) + len(free)
 
 
 @surface

@@ -178,7 +178,7 @@ def _call(name: str, count: int | None, *args: Any) -> Any:
 def grad_of_expression(expr: Expr, wrt: Any = None) -> Any:
     """The gradient of a scalar expression: an expression, or a nest of them like `wrt`."""
     leaves, rebuild = _chosen(expr, wrt)
-    return rebuild(_derivatives("grad", leaves, expr))
+    return rebuild(derivatives("grad", leaves, expr))
 
 
 def vjp_of_expression(expr: Any, cotangent: Any, wrt: Any = None) -> Any:
@@ -189,7 +189,7 @@ def vjp_of_expression(expr: Any, cotangent: Any, wrt: Any = None) -> Any:
         raise PullbackError(f"the cotangent is built as {given}, the expressions as {structure}: give one cotangent for each")
     leaves, rebuild = _chosen(expr, wrt)
     packed = (expr, cotangent) if isinstance(expr, Expr) else (tuple(outputs), tuple(cotangents))
-    return rebuild(_derivatives("vjp", leaves, *packed))
+    return rebuild(derivatives("vjp", leaves, *packed))
 
 
 def jvp_of_expression(expr: Any, tangents: Mapping[Any, Any]) -> Any:
@@ -207,12 +207,13 @@ def jvp_of_expression(expr: Any, tangents: Mapping[Any, Any]) -> Any:
 def hvp_of_expression(expr: Expr, vectors: Mapping[Any, Any]) -> Any:
     """The Hessian of a scalar expression times `vectors` {variable or name: vector}; one expression for one variable, else a dict."""
     variables = [_variable(w, [expr]) for w in vectors]
-    gradients = _derivatives("grad", variables, expr)
+    gradients = derivatives("grad", variables, expr)
     products = _call("jvp", len(variables), tuple(gradients), tuple(variables), tuple(vectors.values()))
     return products[0] if len(variables) == 1 else dict(zip(vectors, products, strict=True))
 
 
-def _derivatives(name: str, leaves: list[Expr], *args: Any) -> Sequence[Expr]:
+def derivatives(name: str, leaves: Sequence[Expr], *args: Any) -> Sequence[Expr]:
+    """`grad` or `vjp` of `args` with respect to each of `leaves`."""
     if len(leaves) == 1:
         return [_call(name, None, *args, leaves[0])]
     return _call(name, len(leaves), *args, tuple(leaves))

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import NotDifferentiable
 from .node import Expr, frozen, toposort, where
-from .rules import SMOOTH, STOPPED, edge
+from .rules import NONE, SMOOTH, STOPPED, edge
 
 Key = tuple  # what makes a variable that variable; holds no node alive
 _LIVE, _BLOCKED, _CLOSED = 1, 2, 4
@@ -33,9 +33,10 @@ def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
         if node.op == "var" and state[node] != _BLOCKED:
             known.add(key(node))
         for i, arg in enumerate(node.args):
-            state[arg] = state.get(arg, 0) | _through(state[node], edge(node, i))
+            kind = edge(node, i)
+            state[arg] = state.get(arg, 0) | _through(state[node], kind)
             if state[arg] & _BLOCKED and arg not in culprit:
-                culprit[arg] = culprit.get(node, node)
+                culprit[arg] = node if kind == NONE and arg.dtype.kind == "f" else culprit.get(node, node)
     for w in wrt:
         if w.dtype.kind != "f":
             raise NotDifferentiable(f"the variable {w.attrs[0]} is {w.dtype}: a derivative is taken with respect to floats; "
