@@ -24,7 +24,6 @@ from .text import (
     Show,
     Spelled,
     render,
-    selected_result,
     shortest,
     size_tightness,
 )
@@ -162,7 +161,7 @@ def _demand(row: ops.Row, i: int) -> int:
     if any(after.startswith("^") for _, after in ends):
         return POWER + 1
     if all(before.endswith("+ ") for before, _ in ends):
-        return BINARY
+        return BINARY - 1
     return BINARY + 2 if row.precedence > BINARY else row.precedence + 1
 
 
@@ -220,7 +219,7 @@ def _at(words: Phrase, show: Show) -> Spelled:
 
 
 def _index(index: Any, show: Show) -> str:
-    return ", ".join(literal(i, show) for i in index) if isinstance(index, tuple) and index else literal(index, show)
+    return _list(index, show) if isinstance(index, tuple) and index else literal(index, show)
 
 
 def _derivative(words: Phrase, show: Show) -> Spelled:
@@ -230,9 +229,6 @@ def _derivative(words: Phrase, show: Show) -> Spelled:
 
 def _item(words: Phrase, show: Show) -> Spelled:
     call, index = words.args
-    part = selected_result(call, index)
-    if part is not None:
-        return spell(part, show)
     return rf"{literal(call, show, ATOM)}\left[{index}\right]", ATOM
 
 
@@ -246,8 +242,8 @@ def literal(value: Any, show: Show, tightness: int = ANY) -> str:
     if hasattr(value, "symbols"):
         return show(Phrase("size", (value,)), tightness)
     if isinstance(value, (tuple, list)):
-        parts = [literal(v, show) for v in value[:LISTED]] + ([r"\ldots"] if len(value) > LISTED else [])
-        return rf"\left[{', '.join(parts)}\right]" if isinstance(value, list) else rf"\left({', '.join(parts)}\right)"
+        inside = _list(value, show)
+        return rf"\left[{inside}\right]" if isinstance(value, list) else PARENTHESES.format(inside)
     if isinstance(value, slice):
         parts = ["" if v is None else literal(v, show) for v in (value.start, value.stop, value.step)]
         return "{:}".join(parts if parts[2] else parts[:2])
@@ -257,14 +253,21 @@ def literal(value: Any, show: Show, tightness: int = ANY) -> str:
 def _static(value: Any) -> str:
     if value is Ellipsis:
         return r"\ldots"
-    spelled = value.name if isinstance(value, np.dtype) else value if isinstance(value, str) else str(value)
-    plain = re.sub(r"[^\w ,.=()+*/>-]", "", spelled)
+    if isinstance(value, np.dtype):
+        value = value.name
+    elif not isinstance(value, str):
+        value = "None" if value is None else getattr(value, "__name__", type(value).__name__)
+    plain = re.sub(r"[^\w ,.=()+*/>-]", "", value)
     return rf"\mathrm{{{_letters(plain)}}}" if plain else r"\cdot"
 
 
+def _list(values: tuple | list, show: Show) -> str:
+    return ", ".join([literal(v, show) for v in values[:LISTED]] + ([r"\ldots"] if len(values) > LISTED else []))
+
+
 def _arguments(words: Phrase, show: Show) -> str:
-    parts = [literal(a, show) for a in words.args[:LISTED]] + ([r"\ldots"] if len(words.args) > LISTED else [])
-    return ", ".join(parts + [rf"\mathrm{{{_letters(k)}}}={literal(v, show)}" for k, v in words.named.items()])
+    positional = [_list(words.args, show)] if words.args else []
+    return ", ".join(positional + [rf"\mathrm{{{_letters(k)}}}={literal(v, show)}" for k, v in words.named.items()])
 
 
 _SPELLINGS: dict[str, Callable[[Phrase, Show], Spelled]] = {

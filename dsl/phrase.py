@@ -92,8 +92,27 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def _item(node: Expr) -> Phrase:
+    """One of several results; of a call for several derivatives, that derivative."""
     call, index = node.args[0], node.attrs[0]
-    return Phrase("item", (call, index)) if call.op != "call" else Phrase("item", (_call(call), index))
+    if call.op != "call":
+        return Phrase("item", (call, index))
+    words = _call(call)
+    if words.name in ("grad", "vjp") and isinstance(words.args[-1], tuple):
+        return Phrase(words.name, (*words.args[:-1], words.args[-1][index]))
+    if words.name == "derivative":
+        return _function_derivative(words.args[0], words.args[2], index)
+    return Phrase("item", (words, index))
+
+
+def _function_derivative(body: Any, extras: tuple, index: int) -> Phrase:
+    """Result `index` of a traced function and its derivatives, in its own variables."""
+    place = index - len(body.outputs)
+    if place < 0:
+        return phrase(body.outputs[index])
+    if body.kind == "jvp":
+        return Phrase("jvp", (body.outputs[place], body.bound, extras))
+    of = body.outputs[0] if body.count == 1 else body.outputs[:body.count]
+    return Phrase(body.kind, (of, body.bound[place]) if body.kind == "grad" else (of, extras, body.bound[place]))
 
 
 # ---- elementwise ------------------------------------------------------------------------------------------------

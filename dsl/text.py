@@ -148,19 +148,22 @@ def literal(value: Any, show: Show, tightness: int = ANY) -> str:
         return ":".join(parts if parts[2] else parts[:2])
     if isinstance(value, np.dtype):
         return repr(value.name)
-    return "..." if value is Ellipsis else getattr(value, "__name__", None) or str(value)[:80]
+    return "..." if value is Ellipsis else getattr(value, "__name__", type(value).__name__)
 
 
 def _nest(value: tuple | list, show: Show) -> str:
-    parts = [literal(v, show) for v in value[:LISTED]] + (["…"] if len(value) > LISTED else [])
     if isinstance(value, list):
-        return f"[{', '.join(parts)}]"
-    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+        return f"[{_list(value, show)}]"
+    return f"({_list(value, show)}{',' if len(value) == 1 else ''})"
+
+
+def _list(values: tuple | list, show: Show) -> str:
+    return ", ".join([literal(v, show) for v in values[:LISTED]] + (["…"] if len(values) > LISTED else []))
 
 
 def _arguments(words: Phrase, show: Show) -> str:
-    parts = [literal(a, show) for a in words.args[:LISTED]] + (["…"] if len(words.args) > LISTED else [])
-    return ", ".join(parts + [f"{k}={literal(v, show)}" for k, v in words.named.items()])
+    positional = [_list(words.args, show)] if words.args else []
+    return ", ".join(positional + [f"{k}={literal(v, show)}" for k, v in words.named.items()])
 
 
 def _name(words: Phrase, show: Show) -> Spelled:
@@ -200,7 +203,7 @@ def _getitem(words: Phrase, show: Show) -> Spelled:
 
 def subscript(index: Any, show: Show) -> str:
     """What stands between the brackets."""
-    return ", ".join(literal(i, show) for i in index) if isinstance(index, tuple) and index else literal(index, show)
+    return _list(index, show) if isinstance(index, tuple) and index else literal(index, show)
 
 
 def _at(words: Phrase, show: Show) -> Spelled:
@@ -234,17 +237,7 @@ def _derivative(words: Phrase, show: Show) -> Spelled:
 
 def _item(words: Phrase, show: Show) -> Spelled:
     call, index = words.args
-    part = selected_result(call, index)
-    if part is not None:
-        return spell(part, show)
     return f"{literal(call, show, ATOM)}[{index}]", ATOM
-
-
-def selected_result(call: Any, index: int) -> Phrase | None:
-    """The derivative that result `index` of a call for several is."""
-    if not isinstance(call, Phrase) or call.name not in ("grad", "vjp") or not isinstance(call.args[-1], tuple):
-        return None
-    return Phrase(call.name, (*call.args[:-1], call.args[-1][index]))
 
 
 _SPELLINGS: dict[str, Callable[[Phrase, Show], Spelled]] = {
