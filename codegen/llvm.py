@@ -1,14 +1,15 @@
 """A Program as LLVM IR text: one function per kernel and one entry that runs the steps.
 
-Why not Numba-compiled Python: what runs is IR that we print ourselves, with explicit vectors, and hand to llvmlite, Numba's own binding
-of LLVM. It compiles at a fraction of a millisecond per statement (type inference and lowering of Python source cost 3.5 ms); it is
-vectorised by construction, without a cost model or alias checks that give up at twenty arrays; it has the same bits at any width;
-and its objects load without Numba. The Numba text (codegen/numba_text.py) is the same Program to be read and exported.
+Why not Numba-compiled Python: what runs is IR that we print ourselves, with explicit vectors, and hand to llvmlite,
+Numba's own binding of LLVM. It compiles at a fraction of a millisecond per statement (type inference and lowering of
+Python source cost 3.5 ms); it is vectorised by construction, without a cost model or alias checks that give up at
+twenty arrays; it has the same bits at any width; and its objects load without Numba. The Numba text
+(codegen/numba_text.py) is the same Program to be read and exported.
 
-Entry: `void program(ptr args, i64 thread)`. Every thread runs it and takes chunks from a common counter; barriers keep them in step.
-`args` is an array of 64-bit words: the sizes (pointer), the workspace (pointer), the error word (initially -1, set to the index of the
-smallest failed check), BLAS routines (pointer to pointers), the team's shared words (pointer), the number of threads, then the buffers
-that are not temporaries in the order of `Program.buffers`.
+Entry: `void program(ptr args, i64 thread)`. Every thread runs it and takes chunks from a common counter; barriers
+keep them in step. `args` is an array of 64-bit words: the sizes (pointer), the workspace (pointer), the error word
+(initially -1, set to the index of the smallest failed check), BLAS routines (pointer to pointers), the team's shared
+words (pointer), the number of threads, then the buffers that are not temporaries in the order of `Program.buffers`.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Entry:
             if buffer.kind == "temp":
                 if buffer.place is None:
                     raise CompileError(
-                        f"the temporary {name} has no place in the workspace: plan the memory before writing the program"
+                        f"the temporary {name} has no place in the workspace: plan memory before writing the program"
                     )
                 pointer = f.emit(f"getelementptr i8, ptr %workspace, i64 {f.size(buffer.place)}")
             else:
@@ -149,16 +150,13 @@ class Entry:
         target, operands = self._pointer(*step.target), [self._pointer(*o) for o in step.operands]
         if step.routine == "copy":
             length = size(step.attr("count") * BYTES[dtype])  # type: ignore[operator]
-            self.f.line(
-                f"call void @run_copy(ptr {target}, ptr {operands[0]}, i64 {length}, ptr %args, ptr %pending, i64 %thread)"
-            )
+            self._copy(target, operands[0], length)
             return
         if step.routine != "gemm" or dtype not in ("float32", "float64"):
             raise CompileError(f"the CPU target has no library routine {step.routine} on {dtype}")
         name = "dgemm" if dtype == "float64" else "sgemm"
-        numbers = ", ".join(
-            f"i64 {size(step.attr(key))}" for key in ("m", "n", "k", "batch", "stride_a", "stride_b", "stride_c")
-        )  # type: ignore[arg-type]
+        dims = [step.attr(key) for key in ("m", "n", "k", "batch", "stride_a", "stride_b", "stride_c")]
+        numbers = ", ".join(f"i64 {size(d)}" for d in dims)  # type: ignore[arg-type]
         turned = ", ".join(f"i1 {'true' if step.attr(key) else 'false'}" for key in ("trans_a", "trans_b"))
         self.f.line(
             f"call void @run_{name}(ptr {target}, ptr {operands[0]}, ptr {operands[1]}, {numbers}, {turned}, "
@@ -230,18 +228,21 @@ class Entry:
         f.open_block(done)
 
     def _bring_home(self) -> None:
-        """An output that traded places with a temporary an odd number of times is copied into the array of the caller."""
+        """An output that traded places with a temporary an odd number of times is copied to the array of the caller."""
         buffers, outside = self.program.buffers, [n for n, b in self.program.buffers.items() if b.kind != "temp"]
         for pair in sorted({p for s in walk_steps(self.program.steps) if isinstance(s, Loop) for p in s.swaps}):
             fixed = [n for n in pair if buffers[n].kind != "temp"]
             if len(fixed) > 1 or any(buffers[n].kind != "output" for n in fixed):
                 raise CompileError(
-                    f"a loop swaps {pair[0]} and {pair[1]}: only temporaries, or an output with a temporary, may trade places"
+                    f"a loop swaps {pair}: only temporaries, or an output with a temporary, may trade places"
                 )
             for name in fixed:
                 slot = self.f.emit(f"getelementptr i64, ptr %args, i64 {len(ARGUMENTS) + outside.index(name)}")
                 home = self.f.emit(f"load ptr, ptr {slot}")
                 length = self.f.size(product(buffers[name].shape) * BYTES[buffers[name].dtype])
-                self.f.line(
-                    f"call void @run_copy(ptr {home}, ptr {self._pointer(name)}, i64 {length}, ptr %args, ptr %pending, i64 %thread)"
-                )
+                self._copy(home, self._pointer(name), length)
+
+    def _copy(self, target: str, source: str, length: str) -> None:
+        self.f.line(
+            f"call void @run_copy(ptr {target}, ptr {source}, i64 {length}, ptr %args, ptr %pending, i64 %thread)"
+        )

@@ -1,8 +1,9 @@
 """One LLVM function as text: registers, loops, and values kept as far outside the loops as they can be.
 
-Compilers find loop-invariant code by analysis; here it is placed by construction. Every value knows the depth of the loop that
-defines it, and `pure` puts an instruction in front of the outermost loop in which its operands stand still. That leaves so little to
-optimise that LLVM runs its code generator almost alone, at a fraction of a millisecond per statement.
+Compilers find loop-invariant code by analysis; here it is placed by construction. Every value knows the depth of the
+loop that defines it, and `pure` puts an instruction in front of the outermost loop in which its operands stand still.
+That leaves so little to optimise that LLVM runs its code generator almost alone, at a fraction of a millisecond per
+statement.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def literal_text(literal: Literal) -> str:
 
 
 class Value(NamedTuple):
-    """A register or constant of `dtype`; `width` lanes (0: scalar), defined in the loop of depth `depth` (-1: on entry)."""
+    """A register or constant of `dtype`; `width` lanes (0: scalar), defined in the loop of `depth` (-1: on entry)."""
 
     text: str
     dtype: str
@@ -89,7 +90,7 @@ class Function:
         return register
 
     def pure(self, text: str, depth: int, hint: str = "t") -> str:
-        """Put an instruction without effects, whose operands have `depth`, as far outside as they allow, and only once."""
+        """Put an instruction without effects as far outside as the `depth` of its operands allows, and only once."""
         for scope in self.scopes:
             if text in scope.known:
                 return scope.known[text]
@@ -116,7 +117,7 @@ class Function:
     def loop(
         self, lo: str, hi: str, step: int, states: list[State], body: Callable[[str, list[str]], list[str]]
     ) -> list[str]:
-        """for (i = lo; i < hi; i += step) states = body(i, states). Returns the registers of the states after the loop."""
+        """for (i = lo; i < hi; i += step) states = body(i, states). Returns the states after the loop."""
         front, head, latch, done = (self.fresh(hint) for hint in ("front", "body", "latch", "done"))
         skipped = self.label
         scope = Scope()

@@ -1,12 +1,14 @@
 """A Kernel as an LLVM function over one chunk of rows.
 
-Vector loops become explicit vectors: a main loop without masks and one masked turn for the tail; a long body is printed once, masked, which
-halves its compile time. What does not depend on the lane stays scalar and is spread on use.
+Vector loops become explicit vectors: a main loop without masks and one masked turn for the tail; a long body is
+printed once, masked, which halves its compile time. What does not depend on the lane stays scalar and is spread on
+use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from .llvm_function import Function, State, Value, literal_text, register_type
 from .llvm_memory import Memory
@@ -59,7 +61,8 @@ class KernelWriter(Memory):
         self.for_loop(loop, "%lo", "%hi")
         self.stmts(kernel.end)
         f.line("ret void")
-        return f"define internal void @kernel.{kernel.name}({PARAMETERS}) #0 {{\nentry:\n  %spare = alloca i64\n{f.text()}\n}}\n"
+        head = f"define internal void @kernel.{kernel.name}({PARAMETERS}) #0"
+        return f"{head} {{\nentry:\n  %spare = alloca i64\n{f.text()}\n}}\n"
 
     # ---- values -------------------------------------------------------------------------------------------------
     def operand(self, operand: Operand) -> Value:
@@ -135,7 +138,7 @@ class KernelWriter(Memory):
             init = self.operand(carry.init)
             states.append((register_type(carry.dtype, width), self.f.widen(init, width) if width else init.text))
         last, *outer = reversed(loop.axes)
-        turn: Callable[[list[State]], list[str]] = lambda s: self.innermost(loop, last, lo, hi, s)
+        turn: Callable[[list[State]], list[str]] = partial(self.innermost, loop, last, lo, hi)
         for axis in outer:
             turn = self.around(axis, turn)
         results = turn(states)

@@ -1,7 +1,8 @@
 """Loads, stores and updates of a kernel: how the lanes of one statement lie in memory decides the instruction.
 
-Lanes side by side are one vector access, lanes on one element a scalar access, lanes running backwards a reversed vector, and all others
-a gather or scatter. A masked access touches no element whose mask is false, not even speculatively.
+Lanes side by side are one vector access, lanes on one element a scalar access, lanes running backwards a reversed
+vector, and all others a gather or scatter. A masked access touches no element whose mask is false, not even
+speculatively.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from ..dsl.size import Dim, Size
 from .llvm_function import Function, Value, memory_type, register_type, scalar_type
 from .program import Buffer, Kernel, Load, Offset, Operand, Store, Update
 
+ALL = "splat (i1 true)"
 ALIGN = {"i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
 
 
 class Place(NamedTuple):
-    """`pointer` of lane 0 (or of all lanes); `lanes`: 'one', 'forward', 'backward', or the register of the lanes' own offsets."""
+    """`pointer` of lane 0 or of all; `lanes`: 'one', 'forward', 'backward', or 'apart' (a pointer for each lane)."""
 
     pointer: str
     depth: int
@@ -115,7 +117,7 @@ class Memory:
         return self.f.pure(f"select i1 {mask}, ptr {pointer}, ptr %spare", depth) if mask else pointer
 
     def _read(self, text: str, depth: int, buffer: str, hint: str) -> tuple[str, int]:
-        """Print a load; from a buffer that this kernel never writes, in front of the loop in which its address stands still.
+        """Print a load; from a buffer never written here, in front of the loop in which its address stands still.
 
         One loop at most: the one around might turn without this one turning, where the address means nothing.
         """
@@ -140,11 +142,8 @@ class Memory:
     def load(self, stmt: Load) -> None:
         place = self.place(stmt.buffer, stmt.offset)
         mask = self.operand(stmt.mask) if stmt.mask else None
-        if place.lanes == "one":
-            value = self._load_one(stmt, place, mask)
-        else:
-            value = self._load_lanes(stmt, place)
-        self.values[stmt.name] = value
+        one = place.lanes == "one"
+        self.values[stmt.name] = self._load_one(stmt, place, mask) if one else self._load_lanes(stmt, place)
 
     def _load_one(self, stmt: Load, place: Place, mask: Value | None) -> Value:
         f, dtype = self.f, stmt.dtype
@@ -188,7 +187,8 @@ class Memory:
             text = f.call(
                 kind,
                 f"llvm.masked.gather.{suffix}.v{self.lanes}p0",
-                f"<{self.lanes} x ptr> {place.pointer}, i32 {ALIGN[element]}, <{self.lanes} x i1> {mask or 'splat (i1 true)'}, {kind} zeroinitializer",
+                f"<{self.lanes} x ptr> {place.pointer}, i32 {ALIGN[element]}, <{self.lanes} x i1> {mask or ALL}, "
+                f"{kind} zeroinitializer",
                 f"<{self.lanes} x ptr>, i32, <{self.lanes} x i1>, {kind}",
             )
         elif mask:
@@ -250,7 +250,7 @@ class Memory:
             f.call(
                 "void",
                 f"llvm.masked.scatter.{suffix}.v{self.lanes}p0",
-                f"{kind} {text}, <{self.lanes} x ptr> {pointers}, i32 {align}, <{self.lanes} x i1> {mask or 'splat (i1 true)'}",
+                f"{kind} {text}, <{self.lanes} x ptr> {pointers}, i32 {align}, <{self.lanes} x i1> {mask or ALL}",
                 f"{kind}, <{self.lanes} x ptr>, i32, <{self.lanes} x i1>",
             )
         )

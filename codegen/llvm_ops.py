@@ -1,4 +1,4 @@
-"""The machine operations as LLVM instructions, on scalars and on lanes alike; see codegen/machine.py for their meaning."""
+"""The machine operations of codegen/machine.py as LLVM instructions, on scalars and on lanes alike."""
 
 from __future__ import annotations
 

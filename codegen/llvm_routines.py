@@ -80,7 +80,7 @@ class Routines:
         return lanes
 
     def rescue(self, op: Op, result: str, domain: str) -> str:
-        """`result` where `domain` holds in all lanes, as it nearly always does; otherwise the C library for the rest."""
+        """`result` where `domain` holds in all lanes, as it nearly always does; else the C library for the rest."""
         f, dtype = op.f, op.kinds[0]
         kind, good = register_type("bool", op.width), domain
         if op.width:

@@ -4,7 +4,7 @@ SHARING = """
 declare i32 @sched_yield()
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
 
-; the team's words: [0] chunks taken, [8] threads that have arrived, [16] meetings so far; each on a cache line of its own
+; the team's words: [0] chunks taken, [8] threads arrived, [16] meetings so far; each on a cache line of its own
 define internal void @meet_all(ptr %args, i64 %threads) noinline #0 {
 entry:
   %team.place = getelementptr i64, ptr %args, i64 4
@@ -70,9 +70,10 @@ done:
   ret void
 }
 
-; Run %kernel over %rows rows in %chunks chunks of a multiple of %quantum rows. One chunk runs on thread 0, and the others wait only
-; before they need what it wrote.
-define internal void @run_chunks(ptr %kernel, ptr %args, ptr %bufs, ptr %pending, i64 %thread, i64 %rows, i64 %chunks, i64 %quantum) noinline #0 {
+; Run %kernel over %rows rows in %chunks chunks of a multiple of %quantum rows. One chunk runs on thread 0, and the
+; others wait only before they need what it wrote.
+define internal void @run_chunks(ptr %kernel, ptr %args, ptr %bufs, ptr %pending, i64 %thread,
+                                 i64 %rows, i64 %chunks, i64 %quantum) noinline #0 {
 entry:
   %sizes = load ptr, ptr %args
   %error = getelementptr i64, ptr %args, i64 2
@@ -160,9 +161,12 @@ done:
 }
 """
 
-# target = op(A) @ op(B), row-major: BLAS, which is column-major, computes the transpose, op(B)' @ op(A)'. A matrix times a vector is gemv.
+# target = op(A) @ op(B), row-major: BLAS, which is column-major, computes the transpose, op(B)' @ op(A)'.
+# A matrix times a vector is gemv.
 _GEMM = """
-define internal void @run_GEMM(ptr %c, ptr %a, ptr %b, i64 %m, i64 %n, i64 %k, i64 %batch, i64 %stride_a, i64 %stride_b, i64 %stride_c, i1 %trans_a, i1 %trans_b, ptr %blas, ptr %args, ptr %pending, i64 %thread) noinline #0 {
+define internal void @run_GEMM(ptr %c, ptr %a, ptr %b, i64 %m, i64 %n, i64 %k, i64 %batch,
+                              i64 %stride_a, i64 %stride_b, i64 %stride_c, i1 %trans_a, i1 %trans_b,
+                              ptr %blas, ptr %args, ptr %pending, i64 %thread) noinline #0 {
 entry:
   store i64 1, ptr %pending
   %letters = alloca [4 x i8]
@@ -213,10 +217,12 @@ turn:
   %pc = getelementptr TYPE, ptr %c, i64 %step_c
   br i1 %vector, label %by_vector, label %by_matrix
 by_vector:
-  call void %gemv(ptr %place_lv, ptr %int_rows_v, ptr %int_cols_v, ptr %one, ptr %pa, ptr %int_rows_v, ptr %pb, ptr %int_one, ptr %scalars, ptr %pc, ptr %int_one)
+  call void %gemv(ptr %place_lv, ptr %int_rows_v, ptr %int_cols_v, ptr %one, ptr %pa, ptr %int_rows_v,
+                   ptr %pb, ptr %int_one, ptr %scalars, ptr %pc, ptr %int_one)
   br label %next
 by_matrix:
-  call void %gemm(ptr %letters, ptr %place_la, ptr %int_n, ptr %int_m, ptr %int_k, ptr %one, ptr %pb, ptr %int_ldb, ptr %pa, ptr %int_lda, ptr %scalars, ptr %pc, ptr %int_n)
+  call void %gemm(ptr %letters, ptr %place_la, ptr %int_n, ptr %int_m, ptr %int_k,
+                   ptr %one, ptr %pb, ptr %int_ldb, ptr %pa, ptr %int_lda, ptr %scalars, ptr %pc, ptr %int_n)
   br label %next
 next:
   %i.next = add i64 %i, 1

@@ -1,4 +1,4 @@
-"""A Kernel as a Python function for Numba, over one chunk of rows: plain loops over scalars, lanes as small arrays of accumulators."""
+"""A Kernel as a Python function for Numba: plain loops over scalars, lanes as small arrays of accumulators."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ import keyword
 from ..dsl.size import Dim, Size, render
 from .numba_ops import HELPERS, Expressions, literal_text
 from .program import (
-    Carry, Check, Extent, For, Kernel, Let, Literal, Load, Offset, Operand, Program, Stmt, Store, Update, kernel_lanes, walk_stmts,
+    Carry,
+    Check,
+    Extent,
+    For,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Offset,
+    Operand,
+    Program,
+    Stmt,
+    Store,
+    Update,
+    kernel_lanes,
+    walk_stmts,
 )  # fmt: skip
 
 DECORATOR = '@njit(nogil=True, error_model="numpy")'
-RESERVED = {*dir(builtins), *keyword.kwlist, *HELPERS, "np", "math", "njit", "ir", "intrinsic", "ctypes", "errors", "lo", "hi", "program",
-            "remainder", "minimum", "extreme", "gemm", "chunks_of", "count_chunks", "remainder_unsigned", "remainder_float32", "remainder_float64",
-            "types", *(f"as_{d}" for d in ("int32", "uint32", "float32", "int64", "uint64", "float64"))}  # fmt: skip
+MODULE = """np math njit ir intrinsic ctypes types errors lo hi program chunks_of count_chunks gemm GRAIN
+libm extreme minimum remainder remainder_unsigned remainder_float32 remainder_float64
+as_int32 as_uint32 as_float32 as_int64 as_uint64 as_float64"""
+RESERVED = {*dir(builtins), *keyword.kwlist, *HELPERS, *MODULE.split()}
 
 
 def safe(name: str) -> str:
@@ -30,7 +46,9 @@ def size_text(dim: Dim) -> str:
 class NumbaKernel:
     """Prints the statements of one kernel."""
 
-    def __init__(self, program: Program, kernel: Kernel, expressions: Expressions, folds: set[tuple[str, str, int]]) -> None:
+    def __init__(
+        self, program: Program, kernel: Kernel, expressions: Expressions, folds: set[tuple[str, str, int]]
+    ) -> None:
         self.program, self.kernel, self.expressions, self.folds = program, kernel, expressions, folds
         self.lanes = kernel_lanes(kernel)
         self.dtypes: dict[str, str] = {kernel.chunk: "int64"}
@@ -49,7 +67,11 @@ class NumbaKernel:
     def buffers(self) -> list[str]:
         """The buffers that this kernel touches, in the order of the program."""
         kernel = self.kernel
-        used = {s.buffer for s in walk_stmts(kernel.begin + kernel.body + kernel.end) if isinstance(s, (Load, Store, Update))}
+        used = {
+            s.buffer
+            for s in walk_stmts(kernel.begin + kernel.body + kernel.end)
+            if isinstance(s, (Load, Store, Update))
+        }
         return [name for name in self.program.buffers if name in used]
 
     def parameters(self) -> list[str]:
@@ -152,7 +174,9 @@ class NumbaKernel:
                 place = f"{acc.name}_lanes[{axis if lo == '0' else f'({axis} - {lo})'} % {self.lanes}]"
                 self.line(f"{place} = {self.apply(acc.op, acc.dtype, place, self.operand(acc.value))}")
             else:
-                self.line(f"{safe(acc.name)} = {self.apply(acc.op, acc.dtype, safe(acc.name), self.operand(acc.value))}")
+                self.line(
+                    f"{safe(acc.name)} = {self.apply(acc.op, acc.dtype, safe(acc.name), self.operand(acc.value))}"
+                )
         self.assign_together(loop.carries, [self.operand(c.value) for c in loop.carries])
         if not (loop.accs or loop.carries or loop.body):
             self.line("pass")

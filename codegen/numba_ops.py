@@ -1,7 +1,7 @@
 """The machine operations as Python expressions for Numba: the same bits as the instructions of codegen/llvm_ops.py.
 
-Numba widens small integers and mixes signed with unsigned ones into floats; so every literal carries its dtype and every result that Numba
-would widen is narrowed again.
+Numba widens small integers and mixes signed with unsigned ones into floats; so every literal carries its dtype and
+every result that Numba would widen is narrowed again.
 """
 
 from __future__ import annotations
@@ -106,9 +106,18 @@ HELPERS |= {f"quotient_{d}": _FLOAT_DIVISION.replace("DTYPE", d) for d in ("floa
 
 NARROW = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 COMPARE = {"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">="}
-INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^"}
-BOOLEAN = {"add": "or", "multiply": "and", "maximum": "or", "minimum": "and", "bitwise_and": "and", "bitwise_or": "or",
-           "logical_and": "and", "logical_or": "or", "bitwise_xor": "!=", "subtract": "!=", "logical_xor": "!="}  # fmt: skip
+INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "bitwise_and": "&",
+    "bitwise_or": "|",
+    "bitwise_xor": "^",
+}
+BOOLEAN = {"add": "or", "multiply": "and", "maximum": "or", "minimum": "and", "bitwise_and": "and",
+           "bitwise_or": "or", "bitwise_xor": "!=", "logical_and": "and", "logical_or": "or", "logical_xor": "!=",
+           "subtract": "!="}  # fmt: skip
 UNARY = {"negative": "-{}", "abs": "abs({})", "sqrt": "math.sqrt({})", "floor": "np.floor({})", "ceil": "np.ceil({})",
          "trunc": "np.trunc({})", "round": "np.rint({})", "stop_gradient": "{}"}  # fmt: skip
 
@@ -119,7 +128,15 @@ def literal_text(literal: Literal) -> str:
     if literal.dtype == "bool":
         return str(bool(value))
     if literal.dtype.startswith("float"):
-        text = repr(value) if math.isfinite(value) else "np.nan" if value != value else "np.inf" if value > 0 else "-np.inf"
+        text = (
+            repr(value)
+            if math.isfinite(value)
+            else "np.nan"
+            if value != value
+            else "np.inf"
+            if value > 0
+            else "-np.inf"
+        )
         return text if literal.dtype == "float64" else f"np.float32({text})"
     return str(value) if literal.dtype == "int64" else f"np.{literal.dtype}({value})"
 
@@ -246,8 +263,10 @@ def _bitcast(o: Expressions, dtype: str, args: Sequence[str], kinds: Sequence[st
 
 
 _SPECIAL: dict[str, Callable] = {
-    "where": _where, "mask": _mask, "fma": _fma, "copysign": _copysign, "maximum": _extreme("maximum"), "minimum": _extreme("minimum"),
-    "floor_divide": _division("quotient"), "remainder": _division("remainder"), "cast": _cast, "bitcast": _bitcast,
-    "bitwise_left_shift": lambda o, d, a, k: _shift(o, d, a, k, True), "bitwise_right_shift": lambda o, d, a, k: _shift(o, d, a, k, False),
+    "where": _where, "mask": _mask, "fma": _fma, "copysign": _copysign, "cast": _cast, "bitcast": _bitcast,
+    "maximum": _extreme("maximum"), "minimum": _extreme("minimum"),
+    "floor_divide": _division("quotient"), "remainder": _division("remainder"),
+    "bitwise_left_shift": lambda o, d, a, k: _shift(o, d, a, k, True),
+    "bitwise_right_shift": lambda o, d, a, k: _shift(o, d, a, k, False),
     "bitwise_invert": lambda o, d, a, k: f"~{a[0]}",
 }  # fmt: skip

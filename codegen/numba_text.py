@@ -1,7 +1,7 @@
 """A Program as a Python module for Numba: to be read, exported, and run by itself with only numpy and numba installed.
 
-It is the same Program that runs as LLVM IR, with the same chunks, lanes and routines, and the two are held equal bit for bit. Matrix
-products go through NumPy.
+It is the same Program that runs as LLVM IR, with the same chunks, lanes and routines, and the two are held equal bit
+for bit. Matrix products go through NumPy.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def gemm(c, a, b, trans_a, trans_b, m, n, k, batch, stride_a, stride_b, stride_c
 
 
 def write_numba(program: Program) -> str:
-    """The text of a module whose function `program` takes the inputs, then captured arrays, then sizes that no shape tells."""
+    """A module whose function `program` takes the inputs, then captured arrays, then sizes that no shape tells."""
     expressions, folds = Expressions(), set[tuple[str, str, int]]()
     kernels, parameters = [], {}
     for kernel in program.kernels():
@@ -50,7 +50,9 @@ def write_numba(program: Program) -> str:
     routines = _routines(expressions)
     driver = Driver(program, parameters).write()
     helpers = [text for name, text in HELPERS.items() if name in expressions.helpers]
-    helpers += [CHUNKS_OF] + [GEMM] * any(isinstance(s, Library) and s.routine == "gemm" for s in walk_steps(program.steps))
+    helpers += [CHUNKS_OF] + [GEMM] * any(
+        isinstance(s, Library) and s.routine == "gemm" for s in walk_steps(program.steps)
+    )
     if "count_chunks(" in driver:
         helpers.append("\n" + f"GRAIN = {chunks.GRAIN}\n\n\n" + inspect.getsource(chunks.count_chunks))
     parts = [_head(program, expressions), *_library(expressions), *helpers, *routines, *fold_texts, *kernels, driver]
@@ -75,7 +77,10 @@ def _library(expressions: Expressions) -> list[str]:
     lines = ['libm = ctypes.CDLL(ctypes.util.find_library("m"))']
     for name, (dtype, count) in sorted(expressions.library.items()):
         kind = "ctypes.c_double" if dtype == "float64" else "ctypes.c_float"
-        lines += [f"{name} = libm.{name[2:]}", f"{name}.restype, {name}.argtypes = {kind}, [{', '.join([kind] * count)}]"]
+        lines += [
+            f"{name} = libm.{name[2:]}",
+            f"{name}.restype, {name}.argtypes = {kind}, [{', '.join([kind] * count)}]",
+        ]
     return ["\n".join(lines)]
 
 
@@ -93,17 +98,27 @@ def _routines(expressions: Expressions) -> list[str]:
             lines.append(f"    {safe(let.name)} = {expressions.operation(let.op, let.dtype, args, kinds)}")
         if found.domain is not None:
             library = expressions.library_name(op, kind, len(found.params))
-            lines += [f"    if not {safe(found.domain)}:", f"        return {library}({', '.join(map(safe, found.params))})"]
+            lines += [
+                f"    if not {safe(found.domain)}:",
+                f"        return {library}({', '.join(map(safe, found.params))})",
+            ]
         texts.append("\n".join([*lines, f"    return {safe(found.result)}"]))
     return texts
 
 
 def _fold(expressions: Expressions, op: str, dtype: str) -> str:
     body = expressions.operation(op, dtype, ("lanes[k]", "lanes[k + half]"), (dtype, dtype))
-    return "\n".join([
-        DECORATOR, f"def fold_{op}_{dtype}(lanes):", '    """Lane k with lane k + half, until one is left."""', "    half = len(lanes) // 2",
-        "    while half > 0:", "        for k in range(half):", f"            lanes[k] = {body}", "        half //= 2", "    return lanes[0]",
-    ])  # fmt: skip
+    return f'''
+{DECORATOR}
+def fold_{op}_{dtype}(lanes):
+    """Lane k with lane k + half, until one is left."""
+    half = len(lanes) // 2
+    while half > 0:
+        for k in range(half):
+            lanes[k] = {body}
+        half //= 2
+    return lanes[0]
+'''
 
 
 class Driver:
@@ -131,7 +146,10 @@ class Driver:
         if program.errors:
             self.line(f"if errors[0] < {len(program.errors)}:")
             self.line(f"    raise IndexError({list(program.errors)!r}[errors[0]])")
-        results = [f"{safe(n)}.reshape({self.shape(n)}){'' if program.outputs.count(n) == 1 and n not in given else '.copy()'}" for n in program.outputs]
+        results = [
+            f"{safe(n)}.reshape({self.shape(n)}){'' if program.outputs.count(n) == 1 and n not in given else '.copy()'}"
+            for n in program.outputs
+        ]
         self.line(f"return {', '.join(results)}" if results else "return None")
         names = [safe(n) for n in given] + (["*", *map(safe, free)] if free else [])
         return "\n".join([f"def program({', '.join(names)}):", *self.lines])
@@ -204,7 +222,9 @@ class Driver:
         if loop.index:
             self.line(f"{safe(loop.index)}[0] = 0")
         if loop.count is not None:
-            self.line(f"for {counter} in range({size_text(count) if count is not None else f'{safe(str(loop.count))}[0]'}):")
+            self.line(
+                f"for {counter} in range({size_text(count) if count is not None else f'{safe(str(loop.count))}[0]'}):"
+            )
             self.indent += 1
         else:
             self.line("while True:")
@@ -223,7 +243,9 @@ class Driver:
         last = len(branch.branches) - 1
         for k, steps in enumerate(branch.branches):
             word = "if" if k == 0 else "elif"
-            self.line(f"{word} min(max({safe(branch.predicate)}[0], 0), {last}) == {k}:" if k < last or k == 0 else "else:")
+            self.line(
+                f"{word} min(max({safe(branch.predicate)}[0], 0), {last}) == {k}:" if k < last or k == 0 else "else:"
+            )
             self.indent += 1
             self.steps(steps)
             self.indent -= 1
@@ -231,5 +253,3 @@ class Driver:
 
 def _attr(value: object) -> str:
     return str(value) if isinstance(value, bool) else size_text(value)  # type: ignore[arg-type]
-
-

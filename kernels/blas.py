@@ -11,7 +11,7 @@ from ..codegen.llvm import BLAS
 
 @functools.cache
 def _table() -> array:
-    from scipy.linalg import cython_blas
+    import scipy.linalg.cython_blas as cython_blas  # type: ignore[import-not-found]
 
     name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
@@ -21,5 +21,5 @@ def _table() -> array:
 
 
 def table() -> int:
-    """The address of an array of the routines named in `codegen.llvm.BLAS`, with Fortran's conventions and 32-bit integers."""
+    """The address of an array of the routines `codegen.llvm.BLAS`, with Fortran's conventions and 32-bit integers."""
     return _table().buffer_info()[0]

@@ -1,7 +1,8 @@
 """The CPU target: IR text to object code, and running it.
 
-`compile_ir` needs llvmlite once per program; `load_object` maps the cached bytes into this process without Numba. `CpuProgram` holds what
-a call needs; everything in it can be written as JSON, so that a disk hit does not build the Program again.
+`compile_ir` needs llvmlite once per program; `load_object` maps the cached bytes into this process without Numba.
+`CpuProgram` holds what a call needs; everything in it can be written as JSON, so that a disk hit does not build the
+Program again.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def load_object(data: bytes, entry: str = "program") -> int:
 def layout(program: Program) -> dict[str, Any]:
     """What a call of `program` has to know, as plain data that JSON can hold.
 
-    `arguments`: the buffers of a call in order; `given`: the sizes that the caller passes; `words`: Python expressions over those for all of
-    `Program.sizes` that are chunk counts; `workspace` and `cost` likewise.
+    `arguments`: the buffers of a call in order; `given`: the sizes that the caller passes; `counts`: Python
+    expressions over those for the sizes that are numbers of chunks; `workspace` (bytes) and `cost` likewise.
     """
     counts = {k.chunks: "1" for k in program.kernels() if k.chunks in program.sizes}
     for c in chunked_kernels(program):
@@ -120,7 +121,7 @@ def _weight(kernel: Kernel) -> int:
 
 
 class Bound:
-    """A program's numbers for one tuple of sizes: the words that the entry reads, bytes of workspace, work in statements."""
+    """A program's numbers for one tuple of sizes: what the entry reads, bytes of workspace, work in statements."""
 
     def __init__(self, facts: dict[str, Any], given: tuple[int, ...]) -> None:
         values: dict[str, Any] = dict(zip(facts["given"], given, strict=True))
@@ -137,8 +138,8 @@ class Bound:
 class CpuProgram:
     """Object code that has been loaded, and the facts of `layout`.
 
-    `run(addresses, sizes)` computes one call: `addresses` of the arrays named by `facts["arguments"]`, `sizes` the values of
-    `facts["given"]`. Returns the index of the smallest error that a `Check` found, or -1.
+    `run(addresses, sizes)` computes one call: `addresses` of the arrays named by `facts["arguments"]`, `sizes` the
+    values of `facts["given"]`. Returns the index of the smallest error that a `Check` found, or -1.
     """
 
     def __init__(self, data: bytes, facts: dict[str, Any]) -> None:

@@ -75,7 +75,12 @@ def row_softmax():
     load, here = Load("x", "float64", "X", at(i=m, j=1)), at(i=m, j=1)
     over = (Axis("j", m),)
     top = For(over, (load,), (Acc("top", "float64", "maximum", "x", f64(-np.inf)),), vector=True)
-    exp = (load, Let("d", "float64", "subtract", ("x", "top")), Let("e", "float64", "exp", ("d",)), Store("Y", here, "e"))
+    exp = (
+        load,
+        Let("d", "float64", "subtract", ("x", "top")),
+        Let("e", "float64", "exp", ("d",)),
+        Store("Y", here, "e"),
+    )
     total = For(over, exp, (Acc("s", "float64", "add", "e", f64(0)),), vector=True)
     divide = (Load("e2", "float64", "Y", here), Let("q", "float64", "divide", ("e2", "s")), Store("Y", here, "q"))
     last = For(over, divide, vector=True)
@@ -104,7 +109,9 @@ def column_sums():
     zero = For((Axis("j", m),), (Store("P", here, f64(0)),), vector=True)
     add = For((Axis("j", m),), (Load("x", "float64", "X", at(i=m, j=1)), Update("add", "P", here, "x")), vector=True)
     fold = (Combine("add", "P", "S", m, f64(0)),)
-    kernel = Kernel("columns", ("s_j = sum_i x_ij",), Axis("i", n), m, (add,), vector=False, begin=(zero,), combine=fold)
+    kernel = Kernel(
+        "columns", ("s_j = sum_i x_ij",), Axis("i", n), m, (add,), vector=False, begin=(zero,), combine=fold
+    )
     shapes = floats(("X", (n, m), "input"), ("S", (m,), "output"))
     return program([kernel], shapes, ("n", "m", "chunks"), temps=[("P", "float64", (chunks, m))])
 
@@ -136,7 +143,9 @@ def pad_and_flip():
         Store("S", at(i=3), "g", "inside"),
     )
     outputs = [("Y", (n + 4,), "output"), ("Z", (n,), "output"), ("W", (n,), "output"), ("S", (3 * n,), "output")]
-    return program([Kernel("pad", ("y = pad x",), Axis("i", n + 4), 1, body, vector=True)], floats(("X", (n,), "input"), *outputs))
+    return program(
+        [Kernel("pad", ("y = pad x",), Axis("i", n + 4), 1, body, vector=True)], floats(("X", (n,), "input"), *outputs)
+    )
 
 
 def take():
@@ -151,7 +160,9 @@ def take():
     )
     arrays = {"X": ("float64", (m,), "input"), "K": ("int64", (n,), "input"), "Y": ("float64", (n,), "output")}
     errors = ("one", "two", "three", "index out of range")
-    return program([Kernel("take", ("y = x[k]",), Axis("i", n), 1, body, vector=True)], arrays, ("n", "m", "chunks"), errors=errors)
+    return program(
+        [Kernel("take", ("y = x[k]",), Axis("i", n), 1, body, vector=True)], arrays, ("n", "m", "chunks"), errors=errors
+    )
 
 
 def scatter_add():
@@ -188,8 +199,12 @@ def scalar_kernel(name, *body):
 def countdown():
     """while x > 0: x -= 1, counting the turns; y is their number if x ends at 0, else 7."""
     begin = scalar_kernel("start", Load("x", "int64", "X", at()), Store("Z", at(), "x"))
-    test = scalar_kernel("test", Load("x", "int64", "Z", at()), Let("go", "bool", "greater", ("x", i64(0))), Store("C", at(), "go"))
-    step = scalar_kernel("step", Load("x", "int64", "Z", at()), Let("y", "int64", "subtract", ("x", i64(1))), Store("Z", at(), "y"))
+    test = scalar_kernel(
+        "test", Load("x", "int64", "Z", at()), Let("go", "bool", "greater", ("x", i64(0))), Store("C", at(), "go")
+    )
+    step = scalar_kernel(
+        "step", Load("x", "int64", "Z", at()), Let("y", "int64", "subtract", ("x", i64(1))), Store("Z", at(), "y")
+    )
     choose = scalar_kernel(
         "choose",
         Load("x", "int64", "Z", at()),
@@ -207,12 +222,24 @@ def countdown():
 
 def products(dtype, trans_a, trans_b, rows=4, columns=5, inner=3):
     """C[b] = op(A[b]) @ op(B) for two matrices A."""
-    numbers = {"m": rows, "n": columns, "k": inner, "batch": 2, "stride_a": rows * inner, "stride_b": 0, "stride_c": rows * columns}
+    numbers = {
+        "m": rows,
+        "n": columns,
+        "k": inner,
+        "batch": 2,
+        "stride_a": rows * inner,
+        "stride_b": 0,
+        "stride_c": rows * columns,
+    }
     attrs = (("trans_a", trans_a), ("trans_b", trans_b), *numbers.items())
     step = Library("gemm", "gemm", ("c = a @ b",), (("A", 0), ("B", 0)), ("C", 0), attrs)
     shape_a = (2, inner, rows) if trans_a else (2, rows, inner)
     shape_b = (columns, inner) if trans_b else (inner, columns)
-    return program([step], {"A": (dtype, shape_a, "input"), "B": (dtype, shape_b, "input"), "C": (dtype, (2, rows, columns), "output")}, ())
+    return program(
+        [step],
+        {"A": (dtype, shape_a, "input"), "B": (dtype, shape_b, "input"), "C": (dtype, (2, rows, columns), "output")},
+        (),
+    )
 
 
 def float32_mixture():
@@ -235,7 +262,9 @@ def float32_mixture():
         Acc("some", "bool", "logical_or", "b", Literal.of(False, "bool")),
     )
     end = (Store("S", at(), "sum"), Store("M", at(), "most"), Store("A", at(), "some"))
-    kernel = Kernel("mixture", ("y = tanh(x*k*k + 0.1)",), Axis("i", n), 1, body, vector=True, accs=accs, end=end, serial=True)
+    kernel = Kernel(
+        "mixture", ("y = tanh(x*k*k + 0.1)",), Axis("i", n), 1, body, vector=True, accs=accs, end=end, serial=True
+    )
     arrays = {
         "range": ("float32", (n,), "input"),
         "K": ("int8", (n,), "input"),
@@ -251,6 +280,8 @@ def float32_mixture():
 def nested_sum():
     """A vector loop over three axes, its lanes kept across the outer two, in each row."""
     load = Load("x", "float64", "X", at(i=5 * m * 7, a=m * 7, b=7, c=1))
-    loop = For((Axis("a", 5), Axis("b", m), Axis("c", 7)), (load,), (Acc("s", "float64", "add", "x", f64(0)),), vector=True)
+    loop = For(
+        (Axis("a", 5), Axis("b", m), Axis("c", 7)), (load,), (Acc("s", "float64", "add", "x", f64(0)),), vector=True
+    )
     kernel = Kernel("sums", ("s = sum x",), Axis("i", n), 35 * m, (loop, Store("S", at(i=1), "s")), vector=False)
     return program([kernel], floats(("X", (n, 5, m, 7), "input"), ("S", (n,), "output")), ("n", "m", "chunks"))

@@ -22,7 +22,6 @@ from hand_built import (
     smoothing_loop,
     take,
 )
-
 from test_llvm_ops import build, ops_of, samples
 
 from pullback.codegen.numba_text import write_numba
@@ -56,9 +55,18 @@ def random_array(dtype, shape, rng):
 def run_both(p, sizes):
     """The outputs of the IR and of the Numba text, on the same random inputs."""
     rng = np.random.default_rng(0)
-    arrays = {name: random_array(b.dtype, tuple(evaluate(d, sizes) for d in b.shape), rng) for name, b in p.buffers.items() if b.kind != "temp"}
+    arrays = {
+        name: random_array(b.dtype, tuple(evaluate(d, sizes) for d in b.shape), rng)
+        for name, b in p.buffers.items()
+        if b.kind != "temp"
+    }
     inputs = [arrays[name].copy() for name in p.inputs]
-    assert CpuProgram.build(p).run([a.ctypes.data for a in arrays.values()], tuple(v for k, v in sizes.items() if k in p.sizes)) == -1
+    assert (
+        CpuProgram.build(p).run(
+            [a.ctypes.data for a in arrays.values()], tuple(v for k, v in sizes.items() if k in p.sizes)
+        )
+        == -1
+    )
     names = {}
     exec(compile(write_numba(p), "generated", "exec"), names)
     parameters = inspect.signature(names["program"]).parameters.values()
@@ -123,11 +131,16 @@ def same_bits(cases):
     inputs = [name for name, b in p.buffers.items() if b.kind == "input"]
     p = replace(p, inputs=tuple(inputs), outputs=tuple(name for name in p.buffers if name not in inputs))
     rng = np.random.default_rng(2)
-    arrays = {name: samples(b.dtype, rng, 203) if b.kind == "input" else np.zeros(203, b.dtype) for name, b in p.buffers.items()}
+    arrays = {
+        name: samples(b.dtype, rng, 203) if b.kind == "input" else np.zeros(203, b.dtype)
+        for name, b in p.buffers.items()
+    }
     assert CpuProgram.build(p).run([a.ctypes.data for a in arrays.values()], (203,)) == -1
     names = {}
     exec(compile(write_numba(p), "generated", "exec"), names)
-    for (op, kinds, _), ours, theirs in zip(cases, (arrays[n] for n in p.outputs), names["program"](*(arrays[n] for n in inputs)), strict=True):
+    for (op, kinds, _), ours, theirs in zip(
+        cases, (arrays[n] for n in p.outputs), names["program"](*(arrays[n] for n in inputs)), strict=True
+    ):
         number = ours == ours
         np.testing.assert_array_equal(number, theirs == theirs, err_msg=f"{op} on {kinds}")
         assert ours[number].tobytes() == theirs[number].tobytes(), f"{op} on {kinds}"

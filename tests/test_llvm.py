@@ -31,7 +31,9 @@ from pullback.kernels.cpu import CpuProgram
 
 def run(p, given, **arrays):
     """Runs `p` on arrays of the caller. Returns the error code."""
-    return CpuProgram.build(p).run([arrays[name].ctypes.data for name, b in p.buffers.items() if b.kind != "temp"], given)
+    return CpuProgram.build(p).run(
+        [arrays[name].ctypes.data for name, b in p.buffers.items() if b.kind != "temp"], given
+    )
 
 
 def normal(*shape):
@@ -110,7 +112,13 @@ def test_cumulative_sum_by_carry(vector):
 
 @pytest.mark.parametrize("size", [1, 8, 37])
 def test_masked_backward_and_strided_accesses(size):
-    x, y, z, w, s = normal(size), np.full(size + 4, np.nan), np.full(size, np.nan), np.full(size, np.nan), np.full(3 * size, 5.0)
+    x, y, z, w, s = (
+        normal(size),
+        np.full(size + 4, np.nan),
+        np.full(size, np.nan),
+        np.full(size, np.nan),
+        np.full(3 * size, 5.0),
+    )
     assert run(pad_and_flip(), (size,), X=x, Y=y, Z=z, W=w, S=s) == -1
     np.testing.assert_array_equal(y, np.pad(x, 2, constant_values=-1))
     np.testing.assert_array_equal(z, x[::-1])
@@ -194,6 +202,8 @@ def test_long_bodies_are_printed_once():
 
 def test_an_unknown_operation_is_refused_by_name():
     body = (Load("x", "float64", "X", at(i=1)), Let("y", "float64", "frobnicate", ("x",)), Store("Y", at(i=1), "y"))
-    p = program([Kernel("odd", ("?",), Axis("i", n), 1, body, vector=True)], floats(("X", (n,), "input"), ("Y", (n,), "output")))
+    p = program(
+        [Kernel("odd", ("?",), Axis("i", n), 1, body, vector=True)], floats(("X", (n,), "input"), ("Y", (n,), "output"))
+    )
     with pytest.raises(CompileError, match="frobnicate"):
         write_llvm(p)

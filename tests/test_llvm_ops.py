@@ -19,8 +19,8 @@ ROUNDING = {"floor", "ceil", "trunc", "round"}
 INTEGERS = {"bitwise_left_shift", "bitwise_right_shift"}
 BITS = {"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert"}
 NUMPY = {
-    "round": np.round, "where": lambda c, x, y: np.where(c, x, y), "mask": lambda c, x: np.where(c, x, np.zeros_like(x)),
-    "stop_gradient": lambda x: x, "fma": None, "bitwise_left_shift": np.left_shift, "bitwise_right_shift": np.right_shift,
+    "round": np.round, "where": np.where, "mask": lambda c, x: np.where(c, x, np.zeros_like(x)),
+    "stop_gradient": lambda x: x, "bitwise_left_shift": np.left_shift, "bitwise_right_shift": np.right_shift,
 }  # fmt: skip
 
 
@@ -43,7 +43,25 @@ def samples(dtype, rng, size):
     if dtype == "bool":
         return rng.integers(0, 2, size).astype(bool)
     if dtype[0] == "f":
-        special = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-310, 3e38, 1e10, 7.0, -7.0]
+        special = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            0.5,
+            -0.5,
+            1.5,
+            2.5,
+            -2.5,
+            np.inf,
+            -np.inf,
+            np.nan,
+            1e-310,
+            3e38,
+            1e10,
+            7.0,
+            -7.0,
+        ]
         return np.where(rng.random(size) < 0.5, rng.choice(special, size), rng.normal(size=size) * 5).astype(dtype)
     limits = np.iinfo(dtype)
     special = np.array([0, 1, 2, 3, 7, 63, limits.max, limits.min, limits.max - 1], dtype)
@@ -68,7 +86,10 @@ def build(cases, vector):
 def evaluate(cases, vector, size=203):
     rng = np.random.default_rng(1)
     p = build(cases, vector)
-    arrays = {name: samples(b.dtype, rng, size) if b.kind == "input" else np.zeros(size, b.dtype) for name, b in p.buffers.items()}
+    arrays = {
+        name: samples(b.dtype, rng, size) if b.kind == "input" else np.zeros(size, b.dtype)
+        for name, b in p.buffers.items()
+    }
     assert CpuProgram.build(p).run([arrays[name].ctypes.data for name in p.buffers], (size,)) == -1
     for k, (op, arguments, result) in enumerate(cases):
         yield op, result, [arrays[f"x_{d}_{j}"] for j, d in enumerate(arguments)], arrays[f"y{k}"]
@@ -86,7 +107,9 @@ def test_operations_are_numpys(dtype, vector):
         np.testing.assert_array_equal(got, np.asarray(expected).astype(result), err_msg=f"{op} on {dtype}")
         if dtype[0] == "f" and result == dtype and op not in ("minimum", "maximum"):
             number = ~np.isnan(got)
-            np.testing.assert_array_equal(np.signbit(got[number]), np.signbit(expected[number]), err_msg=f"sign of {op}")
+            np.testing.assert_array_equal(
+                np.signbit(got[number]), np.signbit(expected[number]), err_msg=f"sign of {op}"
+            )
 
 
 @pytest.mark.parametrize("vector", [True, False])
@@ -103,7 +126,10 @@ def test_casts_are_numpys(dtype, vector):
             np.testing.assert_array_equal(got[keep], x[keep].astype(result), err_msg=f"{dtype} to {result}")
 
 
-@pytest.mark.parametrize("pair", [("float64", "int64"), ("float32", "int32"), ("uint64", "float64"), ("float32", "uint32"), ("int64", "uint64")])
+@pytest.mark.parametrize(
+    "pair",
+    [("float64", "int64"), ("float32", "int32"), ("uint64", "float64"), ("float32", "uint32"), ("int64", "uint64")],
+)
 def test_bitcasts_keep_the_bits(pair):
     for vector in (True, False):
         for _, result, (x,), got in evaluate([("bitcast", (pair[0],), pair[1])], vector):
@@ -125,4 +151,6 @@ def test_functions_have_the_same_bits_in_lanes_and_alone(op, dtype):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = getattr(np, op)(*(a.astype("float64") for a in arguments)).astype(dtype)
-        np.testing.assert_allclose(wide, expected, rtol=3e-7 if dtype == "float32" else 1e-15, atol=1e-300 if dtype == "float64" else 1e-38)
+        np.testing.assert_allclose(
+            wide, expected, rtol=3e-7 if dtype == "float32" else 1e-15, atol=1e-300 if dtype == "float64" else 1e-38
+        )
