@@ -14,7 +14,7 @@ from collections.abc import Callable
 from ..dsl.size import Size
 from .cuda_ops import C_TYPE, literal
 from .cuda_pack import Packs, find_packs
-from .cuda_plan import Launch, temporaries_shared
+from .cuda_plan import Launch, spread_rows, temporaries_shared
 from .cuda_scope import Scope, safe
 from .cuda_sync import Access, accesses, conflict
 from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
@@ -26,6 +26,7 @@ class KernelWriter:
     """Prints one kernel; `write` returns its text and its launch."""
 
     def __init__(self, kernel: Kernel, program: Program, alias: dict[str, str] | None = None) -> None:
+        kernel = spread_rows(kernel)
         self.kernel, self.program = kernel, program
         self.alias = temporaries_shared(program) if alias is None else alias
         self.scope = Scope()
@@ -48,12 +49,11 @@ class KernelWriter:
         kernel, scope = self.kernel, self.scope
         scope.dtypes[kernel.chunk] = "int64"
         rows = scope.size(kernel.rows.extent)
-        around = frozenset({kernel.chunk})       # constant within a block, like a row that never ends
-        self.uniform(kernel.begin, around)
+        self.uniform(kernel.begin)
         self.barrier_if(bool(self.pending))
         self.rows()
         self.barrier_if(bool(kernel.end) and (bool(self.pending) or self.per_thread_writes()))
-        self.uniform(kernel.end, around)
+        self.uniform(kernel.end)
         body = "\n".join([*self.prologue(rows), *self.lines])
         launch = Launch(safe(kernel.name), kernel, "rows", self.buffers, tuple(d for _, d in scope.sizes.values()),
                         self.packs.aligned if self.packs else (), self.checks, self.meets)
@@ -111,9 +111,9 @@ class KernelWriter:
         kernel = self.kernel
 
         def body() -> None:
-            self.uniform(kernel.body, frozenset({kernel.chunk, kernel.rows.name}))
+            self.uniform(kernel.body)
             self.add_accs(kernel.accs)
-            self.meet_before_next_turn(kernel.body, frozenset({kernel.chunk, kernel.rows.name}))
+            self.meet_before_next_turn(kernel.body)
 
         self.block("for (index_t {0} = lo; {0} < hi; ++{0})", kernel.rows, body)
 
@@ -151,30 +151,29 @@ class KernelWriter:
         return "head"
 
     # ---- what every thread computes alike -----------------------------------------------------------------------
-    def uniform(self, stmts: tuple[Stmt, ...], axes: frozenset[str]) -> None:
+    def uniform(self, stmts: tuple[Stmt, ...]) -> None:
         for stmt in stmts:
-            touched = [] if isinstance(stmt, For) and not stmt.vector else accesses(stmt, self.written, self.alias, axes)
+            touched = [] if isinstance(stmt, For) and not stmt.vector else accesses(stmt, self.written, self.alias)
             self.barrier_if(any(conflict(p, a) for p in self.pending for a in touched))
             self.pending += [a for a in touched if a not in self.pending]
             if isinstance(stmt, For):
-                self.uniform_for(stmt, axes)
+                self.uniform_for(stmt)
             else:
                 self.statement(stmt, alone=True)
 
-    def uniform_for(self, loop: For, axes: frozenset[str]) -> None:
+    def uniform_for(self, loop: For) -> None:
         for axis in loop.axes:
             self.declare(axis)
         self.start_accs(loop.accs)
         if loop.vector:
             self.threads_for(loop)
             return
-        inner = axes | {a.name for a in loop.axes}
 
         def body() -> None:
-            self.uniform(loop.body, inner)
+            self.uniform(loop.body)
             self.add_accs(loop.accs)
             self.step_carries(loop.carries)
-            self.meet_before_next_turn(loop.body, inner)
+            self.meet_before_next_turn(loop.body)
 
         self.start_carries(loop.carries)
         self.nest(loop.axes, body)
@@ -211,8 +210,8 @@ class KernelWriter:
             self.line("__syncthreads();")
             self.pending, self.meets = [], True
 
-    def meet_before_next_turn(self, body: tuple[Stmt, ...], axes: frozenset[str]) -> None:
-        again = [a for s in body for a in accesses(s, self.written, self.alias, axes)]
+    def meet_before_next_turn(self, body: tuple[Stmt, ...]) -> None:
+        again = [a for s in body for a in accesses(s, self.written, self.alias)]
         self.barrier_if(any(conflict(p, a, later_row=True) for p in self.pending for a in again))
 
     # ---- what one thread computes -------------------------------------------------------------------------------

@@ -6,13 +6,13 @@ The number of chunks of a kernel is its grid, and a function of the sizes alone,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 import numpy as np
 
 from ..dsl.size import Dim, Size, evaluate, product
-from .program import Branch, For, Kernel, Library, Loop, Program, walk_stmts
+from .program import Branch, For, Kernel, Library, Loop, Program, Update, walk_stmts
 
 BLOCK = 256                 # threads of a block where rows are spread over them, and the most of any block
 ROWS_PER_CHUNK = 8 * BLOCK  # rows of a chunk that threads stride over: two wide loads or more for each thread
@@ -78,8 +78,15 @@ class Grid:
     rows: int
 
 
+def spread_rows(kernel: Kernel) -> Kernel:
+    """`kernel` with its rows over threads where they would otherwise leave threads idle: no vector loop inside, no order to keep."""
+    idle = not kernel.vector and not kernel.serial and not any(isinstance(s, For) and s.vector for s in walk_stmts(kernel.body))
+    return replace(kernel, vector=True) if idle and not any(isinstance(s, Update) for s in walk_stmts(kernel.body)) else kernel
+
+
 def grid_of(kernel: Kernel, sizes: Mapping[str, int]) -> Grid:
     """How `kernel` is cut when its sizes are `sizes`; they need not hold the number of chunks."""
+    kernel = spread_rows(kernel)
     rows, work = evaluate(kernel.rows.extent, sizes), max(1, evaluate(kernel.work, sizes))
     if kernel.chunks in sizes:
         return _cut(kernel, rows, work, sizes[kernel.chunks])

@@ -7,8 +7,10 @@ done, or by `synchronize`.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +18,14 @@ import numpy as np
 
 from ..codegen.cuda import CudaText, write_cuda
 from ..codegen.cuda_plan import Grid, Launch, index_type, walk_launches
+from ..codegen.plan import plan
 from ..codegen.program import Program
 from ..dsl.errors import DeviceError
+from ..dsl.surface import input_dtype
+from ..dsl.trace import Kind, Traced
 from .cuda_run import Execution, error_text, input_and_chunk_sizes
+from .execute_cpu import Timing
+from .inputs import Given, ready
 from .nvrtc import Cubin, compile_text
 
 INSTALL = "pip install 'pullback[cuda-ctk]'"
@@ -54,12 +61,68 @@ def report_failures(wait: bool = False) -> None:
             raise IndexError(failed)
 
 
-def to_device(value: Any, dtype: str) -> Any:
-    """`value` (an array of any kind, or a number) as a contiguous CuPy array of `dtype`; shares memory where it can."""
+def require_device() -> None:
+    """Raise DeviceError, in one line that says what to do, where this process cannot run CUDA programs."""
+    _cupy()
+
+
+def device_arrays(names: Sequence[str], values: Sequence[Any]) -> tuple[list[Any], list[Given]]:
+    """`values` (arrays on the device or anywhere, numbers) as CuPy arrays in memory order, and what is known of each."""
+    arrays, given = [], []
+    for name, value in zip(names, values, strict=True):
+        if hasattr(value, "__cuda_array_interface__") or (hasattr(value, "__dlpack_device__") and _on_device(value)):
+            array, facts = _ready_on_device(value, name)
+        else:
+            host, facts = ready(value, name)
+            array = _cupy().asarray(host)
+        arrays.append(array)
+        given.append(facts)
+    return arrays, given
+
+
+def _on_device(value: Any) -> bool:
+    return int(value.__dlpack_device__()[0]) in (2, 13)      # DLPack's numbers of CUDA memory: its own, and managed
+
+
+def _ready_on_device(value: Any, name: str) -> tuple[Any, Given]:
     cupy = _cupy()
-    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__cuda_array_interface__"):
-        value = cupy.from_dlpack(value)
-    return cupy.asarray(value, dtype=np.dtype(dtype), order="C")
+    array = cupy.asarray(value) if hasattr(value, "__cuda_array_interface__") else cupy.from_dlpack(value)
+    dtype, reason, order = input_dtype(np.dtype(array.dtype), name), "", "C"
+    if array.dtype != dtype:
+        array, reason = array.astype(dtype), f"byte order of {array.dtype.str}"
+    if not array.flags.c_contiguous:
+        if array.flags.f_contiguous:
+            array, order = array.T, "F"
+        else:
+            array, reason = cupy.ascontiguousarray(array), f"strides {array.strides}"
+    return array, Given(Kind(dtype.str, tuple(n == 1 for n in array.shape), order, False), array.shape, reason)
+
+
+def build(traced: Traced) -> CudaExecutable:
+    """Plan a traced graph for this target. Its machine code is made at the first call."""
+    timing = Timing()
+    start = time.perf_counter()
+    program = CudaProgram(plan(traced.outputs, traced.inputs))
+    program.text()
+    timing.codegen = time.perf_counter() - start
+    return CudaExecutable(traced, program, timing)
+
+
+@dataclass(frozen=True)
+class CudaExecutable:
+    """A traced graph ready to be called on device arrays in memory order."""
+
+    traced: Traced
+    compiled: CudaProgram
+    timing: Timing
+
+    @property
+    def program(self) -> Program:
+        return self.compiled.program
+
+    def run(self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+        """The results for inputs of these shapes."""
+        return self.compiled(arrays, self.traced.sizes_of(shapes))
 
 
 class CudaTarget:
@@ -116,7 +179,7 @@ class CudaProgram:
         program, device = self.program, cupy.cuda.Device()
         index = index_type(program, input_and_chunk_sizes(program, sizes))
         text = self.text(index)
-        arrays = [to_device(value, program.buffers[name].dtype) for name, value in zip(program.inputs, inputs, strict=True)]
+        arrays = [cupy.asarray(value, np.dtype(program.buffers[name].dtype), order="C") for name, value in zip(program.inputs, inputs, strict=True)]
         checks = any(launch.checks for launch in walk_launches(text.launches))
         word = cupy.zeros(1, np.int32) if checks else None
         execution = Execution(program, text, CupyDevice(cupy, self._functions(device, index), index), sizes, word)
