@@ -1,11 +1,11 @@
 """The operations that every target performs itself, and the routines built from them.
 
-A row of the table of operations reaches a target in one of three ways: as a machine operation (`MACHINE`), as a call of a `Routine`
-written once in machine operations (`routine`), or, where neither exists, as a call of the C library (`LIBM`). CUDA may prefer its
-own library (`codegen/cuda.py`).
+A row of the table of operations reaches a target in one of three ways: as a machine operation (`MACHINE`), as a call of
+a `Routine` written once in machine operations (`routine`), or, where neither exists, as a call of the C library
+(`LIBM`). CUDA may prefer its own library (`codegen/cuda.py`).
 
-Floating arithmetic is exact IEEE: nothing is contracted or reassociated by a compiler. A fused multiply-add is written `fma`, so a
-program has the same bits on every machine, at every vector width and in its Python text.
+Floating arithmetic is exact IEEE: nothing is contracted or reassociated by a compiler. A fused multiply-add is written
+`fma`, so a program has the same bits on every machine, at every vector width and in its Python text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ MACHINE: dict[str, int] = {
     "floor": 1, "ceil": 1, "trunc": 1, "round": 1, "copysign": 2,
     "minimum": 2, "maximum": 2,                                  # floats: NaN wins, as in NumPy; -0 < +0
     "equal": 2, "not_equal": 2, "less": 2, "less_equal": 2, "greater": 2, "greater_equal": 2,
-    "logical_and": 2, "logical_or": 2, "logical_xor": 2, "logical_not": 1, "where": 3, "mask": 2,     # mask(c, g) = g where c else 0
+    "logical_and": 2, "logical_or": 2, "logical_xor": 2, "logical_not": 1,
+    "where": 3, "mask": 2,                                       # mask(c, g) = g where c else 0
     "bitwise_and": 2, "bitwise_or": 2, "bitwise_xor": 2, "bitwise_invert": 1,
-    "bitwise_left_shift": 2, "bitwise_right_shift": 2,           # arithmetic for signed; a count >= width gives 0 (or the sign)
+    "bitwise_left_shift": 2, "bitwise_right_shift": 2,           # arithmetic if signed; count >= width: 0 (or the sign)
     "floor_divide": 2, "remainder": 2,                           # integers: Python's signs, 0 when the divisor is 0
     "cast": 1, "bitcast": 1, "stop_gradient": 1,
 }
@@ -31,11 +32,11 @@ MACHINE: dict[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """A straight-line function of `params`, all of the floating `dtype`; `result` is a name in `params` or assigned by `body`.
+    """A straight-line function of `params`, all of the floating `dtype`; `result` is one of them or assigned by `body`.
 
-    `body` holds machine operations only; it may use other dtypes inside (integers of the same width, float64 in a float32 routine).
-    `domain`, if given, is a bool name in `body`: where it is false `result` is worthless, and the C function `LIBM[op]` gives the value.
-    Targets test it for all lanes at once and leave the straight line only for those (sin of an argument beyond 2^30).
+    `body` holds machine operations only; it may use other dtypes inside (integers, float64 in a float32 routine).
+    `domain`, if given, is a bool name in `body`: where it is false `result` is worthless, and the C function `LIBM[op]`
+    gives the value. Targets test it for all lanes at once, and leave the straight line only for those (sin of 2^50).
     """
 
     name: str

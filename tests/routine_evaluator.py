@@ -25,11 +25,12 @@ def fma():
 
         return a(a, b, c), emit
 
-    return numba.vectorize(["float32(float32,float32,float32)", "float64(float64,float64,float64)"])(lambda a, b, c: fused(a, b, c))
+    kinds = [f"{k}({k},{k},{k})" for k in ("float32", "float64")]
+    return numba.vectorize(kinds)(lambda a, b, c: fused(a, b, c))
 
 
 OPS = {
-    "where": np.where, "mask": lambda c, g: np.where(c, g, 0), "bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or,
+    "where": np.where, "mask": lambda c, g: np.where(c, g, 0),
     "round": np.rint,
 }
 

@@ -33,6 +33,7 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "sin": ("x", circular.sin),
     "cos": ("x", circular.cos),
     "tan": ("x", circular.tan),
+    "sinc": ("x", circular.sinc),
     "asin": ("x", circular.asin),
     "acos": ("x", circular.acos),
     "atan": ("x", circular.atan),
@@ -40,6 +41,7 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "power": ("xy", powers.power),
     "cbrt": ("x", powers.cbrt),
     "hypot": ("xy", powers.hypot),
+    "fmod": ("xy", powers.fmod),
     "erf": ("x", errorfunction.erf),
     "erfc": ("x", errorfunction.erfc),
     "erfinv": ("x", errorfunction.erfinv),
@@ -51,6 +53,14 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "logaddexp": ("xy", logarithm.logaddexp),
 }
 
+
+# Where the straight line holds; the C library does the rest.
+DOMAINS: dict[str, Callable[..., Value]] = {
+    "sin": circular.within_reach,
+    "cos": circular.within_reach,
+    "tan": circular.within_reach,
+    "fmod": powers.quotient_is_exact,
+}
 
 # Computed in float64 whatever their dtype.
 IN_DOUBLE = {"gammaln", "digamma", "polygamma1", "polygamma2", "polygamma3"}
@@ -64,6 +74,6 @@ def build(op: str, dtype: str) -> Routine | None:
     params, function = FUNCTIONS[op]
     code = Code(dtype)
     values = tuple(map(code.param, params))
-    domain = circular.within_reach(*values) if op in ("sin", "cos", "tan") else None
+    domain = DOMAINS[op](*values) if op in DOMAINS else None
     result = code.in_double(function, *values) if op in IN_DOUBLE else function(code, *values)
     return code.routine(f"{op}_{dtype}", result, domain)

@@ -1,8 +1,8 @@
 """sin, cos, tan and their inverses.
 
-x - n pi/2 is formed without error from three parts of pi/2: the first has so few bits that one fma is exact (Boldo, Daumas
-and Li, "Formally verified argument reduction with a fused multiply-add", 2009), the errors of the next step are kept. Beyond
-`reach` the integer n no longer fits the trick that finds it; the routine says so by its domain.
+x - n pi/2 is formed nearly without error from three parts of pi/2: the first has so few bits that one fma is exact
+(Boldo, Daumas and Li, "Formally verified argument reduction with a fused multiply-add", 2009), the errors of the next
+step are kept. Beyond `reach` the integer n no longer fits the trick that finds it; the routine says so by its domain.
 """
 
 from __future__ import annotations
@@ -94,6 +94,29 @@ def within_reach(x: Value) -> Value:
     return ~(abs(x) > reach(x.dtype))
 
 
+def turned(code: Code, x: Value) -> tuple[Value, Value, Value]:
+    """r = x - n with the nearest integer n, sin(pi |r|) and cos(pi |r|)."""
+    high, low = tables.PI_BY_2[x.dtype]
+    r = x - code.apply("round", x)
+    a = abs(r)
+    swap = a > 0.25
+    near = code.where(swap, 0.5 - a, a)
+    angle = near * (2.0 * high)
+    error = code.fma(near, 2.0 * low, code.fma(near, 2.0 * high, -angle))
+    s, c = (u + v for u, v in (sin_near(code, angle, error), cos_near(code, angle, error)))
+    return r, code.where(swap, c, s), code.where(swap, s, c)
+
+
+def sinc(code: Code, x: Value) -> Value:
+    """sin(pi x) / (pi x), 1 at 0."""
+    r, s, _ = turned(code, x)
+    odd = (x - r) * 0.5
+    flipped = code.apply("round", odd).differs(odd) ^ ((r < 0.0) ^ (x < 0.0))
+    a = abs(x)
+    result = code.where(flipped, -s, s) / (a * math.pi)
+    return code.where(a < 2.0 ** -(MANTISSA[x.dtype] // 2 + 4), 1.0, code.where(a.equals(math.inf), 0.0, result))
+
+
 def _two_terms(a: Value | float, b: Value, low: Value) -> Value:
     """a + b + low for |a| >= |b| or a = 0, rounded nearly once."""
     total = a + b
@@ -169,5 +192,6 @@ def atan2(code: Code, y: Value, x: Value) -> Value:
     behind = code.copysign(1.0, x) < 0.0
     turn = inverted ^ behind
     quarters = code.where(inverted, 1.0, code.where(behind, 2.0, 0.0))
-    result = _two_terms(quarters * high, code.where(turn, -angle, angle), code.fma(quarters, low, code.where(turn, -rest, rest)))
+    tail = code.fma(quarters, low, code.where(turn, -rest, rest))
+    result = _two_terms(quarters * high, code.where(turn, -angle, angle), tail)
     return code.copysign(result, y)

@@ -2,8 +2,8 @@
 
     python -m pullback.codegen.mathematics.coefficients
 
-Every polynomial interpolates its function at Chebyshev nodes, which is within a small factor of the minimax error; its degree is
-chosen so that this error is well below the rounding of the format. Needs mpmath, which the package itself does not.
+Every polynomial interpolates its function at Chebyshev nodes, which is within a small factor of the minimax error; its
+degree is chosen so that this error is well below the rounding of the format. Needs mpmath, which the package does not.
 """
 
 from __future__ import annotations
@@ -72,11 +72,17 @@ def tables() -> dict[str, dict[str, list[float]]]:
     import mpmath
 
     with mpmath.workdps(60):
-        return {**_exponential(mpmath), **_logarithm(mpmath), **_circular(mpmath), **_powers(mpmath), **_error(mpmath), **_gamma(mpmath)}
+        families = (_exponential, _logarithm, _circular, _powers, _error, _gamma)
+        return {name: formats for family in families for name, formats in family(mpmath).items()}
+
+
+def _each(f: Callable[[Any], Any], ranges: list[tuple[Any, Any]], degrees: tuple[int, int]) -> dict[str, list[float]]:
+    """`f` fitted for each format over its range."""
+    return {d: [rounded(c, d) for c in fit(f, *r, n)] for d, r, n in zip(FORMATS, ranges, degrees, strict=True)}
 
 
 def _both(f: Callable[[Any], Any], lo: Any, hi: Any, degrees: tuple[int, int]) -> dict[str, list[float]]:
-    return {d: [rounded(c, d) for c in fit(f, lo, hi, n)] for d, n in zip(FORMATS, degrees, strict=True)}
+    return _each(f, [(lo, hi)] * 2, degrees)
 
 
 def _in_square(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -146,13 +152,13 @@ def _error(mp: Any) -> dict[str, dict[str, list[float]]]:
         return inverse((v + mp.mpf("0.28125")) ** -2) * (v + mp.mpf("0.28125"))
 
     ranges = [(1 / mp.sqrt(w) - mp.mpf("0.28125"), mp.mpf("0.11875")) for w in (38, 17)]
-    series = zip(FORMATS, (24, 11), (28, 11), strict=True)
+    near = [(mp.mpf(-1), mp.mpf(a - 4) / (a + 4)) for a in (28, 11)]
     return {
         # about the middle of their ranges, w = 3.125 and 1/sqrt(w) = 0.28125, where powers are small
         "ERFINV": _both(lambda v: inverse(abs(v + mp.mpf("3.125"))), mp.mpf("-3.125"), mp.mpf("3.125"), (24, 9)),
-        "ERFINV_FAR": {d: [rounded(c, d) for c in fit(far, *r, n)] for d, r, n in zip(FORMATS, ranges, (27, 10), strict=True)},
+        "ERFINV_FAR": _each(far, ranges, (27, 10)),
         "ERF": _both(_in_square(lambda s: mp.erf(s) / s - 1), 0, mp.mpf("0.5626"), (10, 5)),
-        "ERFC": {d: [rounded(c, d) for c in fit(scaled_complement, -1, mp.mpf(a - 4) / (a + 4), n)] for d, n, a in series},
+        "ERFC": _each(scaled_complement, near, (24, 11)),
     }
 
 
@@ -164,15 +170,23 @@ def _gamma(mp: Any) -> dict[str, dict[str, list[float]]]:
         return [float(c) for c in fit(lambda t: f(1 / mp.sqrt(abs(t))), mp.mpf(10) ** -12, top, degree)]
 
     def polygamma(order: int, first: Any, second: Any) -> list[float]:
-        sign = (-1) ** (order + 1)
-        return in_inverse(lambda z: (sign * mp.polygamma(order, z) - (first + second / z) / z**order) * z ** (order + 2), 8)
+        def rest(z: Any) -> Any:
+            return (abs(mp.polygamma(order, z)) - (first + second / z) / z**order) * z ** (order + 2)
 
+        return in_inverse(rest, 8)
+
+    root = mp.findroot(mp.digamma, mp.mpf("1.46"))
     return {
+        "DIGAMMA_ROOT": {"float64": split(root, "float64", 53)},
+        "DIGAMMA_NEAR": {"float64": [float(c) for c in fit(
+            lambda d: mp.digamma(d + 1.5) / (d + 1.5 - root), mp.mpf("-0.501"), mp.mpf("0.501"), 22)]},
         "GAMMALN": {"float64": [float(c) for c in fit(lambda d: mp.loggamma(2 + d) / d, -0.751, 0.501, 23)]},
         "STIRLING": {"float64": in_inverse(
             lambda z: (mp.loggamma(z) - (z - mp.mpf("0.5")) * mp.log(z) + z - mp.log(2 * mp.pi) / 2) * z, 7)},
         "DIGAMMA": {"float64": in_inverse(lambda z: (mp.log(z) - 1 / (2 * z) - mp.digamma(z)) * z**2, 7)},
-        "POLYGAMMA": {"order1": polygamma(1, 1, mp.mpf("0.5")), "order2": polygamma(2, 1, 1), "order3": polygamma(3, 2, 3)},
+        "POLYGAMMA1": {"float64": polygamma(1, 1, mp.mpf("0.5"))},
+        "POLYGAMMA2": {"float64": polygamma(2, 1, 1)},
+        "POLYGAMMA3": {"float64": polygamma(3, 2, 3)},
     }
 
 
@@ -189,7 +203,7 @@ def write(path: Path) -> None:
         lines.append(f"{name} = {{")
         for dtype, numbers in formats.items():
             lines.append(f'    "{dtype}": (')
-            lines += [f"        {n!r}," for n in numbers]
+            lines += ["        " + " ".join(f"{n!r}," for n in numbers[k:k + 4]) for k in range(0, len(numbers), 4)]
             lines.append("    ),")
         lines.append("}")
     path.write_text("\n".join(lines) + "\n")

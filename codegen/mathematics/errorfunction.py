@@ -1,7 +1,8 @@
 """erf, erfc and erfinv.
 
-erfc(x) = e^(-x^2) g(q) / (1 + 2x) for x >= 0, where g is smooth in q = (x - 4) / (x + 4), which maps [0, inf) to [-1, 1)
-(Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x", 1981). Near 0, erf(x) = x + x P(x^2).
+erfc(x) = e^(-x^2) g(q) / (1 + 2x) for x >= 0, where g is smooth in q = (x - 4) / (x + 4), which maps [0, inf) to
+[-1, 1) (Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x", 1981). Near 0,
+erf(x) = x + x P(x^2).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def exp2(code: Code, x: Value) -> Value:
 
 
 def expm1_parts(code: Code, x: Value) -> tuple[Value, Value]:
-    """(e^x - 1) / 2 as a sum of a number and its correction. Halved, so that it overflows no earlier than expm1 does."""
+    """(e^x - 1) / 2 as a sum of a number and its correction. Halved, so that it overflows no earlier than expm1."""
     x = clamp(code, x, *((-40.0, 710.0) if x.dtype == "float64" else (-20.0, 89.0)))
     n, bits = nearest(code, x, LOG2E, BIAS[x.dtype] - 1)
     r, tail = reduced(code, x, n)

@@ -9,51 +9,42 @@ from __future__ import annotations
 import math
 
 from . import tables
-from .circular import cos_near, sin_near
+from .circular import turned
 from .logarithm import log
 from .scalar import Code, Value
 
 LARGE = 8.0
 
 
-def sine_and_cosine(code: Code, x: Value) -> tuple[Value, Value, Value]:
-    """r = x - n with the nearest integer n, sin(pi |r|) and cos(pi |r|)."""
-    high, low = tables.PI_BY_2[x.dtype]
-    r = x - code.apply("round", x)
-    a = abs(r)
-    swap = a > 0.25
-    near = code.where(swap, 0.5 - a, a)
-    angle = near * (2.0 * high)
-    error = code.fma(near, 2.0 * low, code.fma(near, 2.0 * high, -angle))
-    s, c = (u + v for u, v in (sin_near(code, angle, error), cos_near(code, angle, error)))
-    return r, code.where(swap, c, s), code.where(swap, s, c)
-
-
-def _product_above(code: Code, x: Value) -> tuple[Value, Value]:
-    """x (x + 1) ... (x + 7) and its derivative."""
-    rising = [0, 5040, 13068, 13132, 6769, 1960, 322, 28, 1]
-    product = code.horner(tuple(map(float, rising[1:])), x) * x
-    return product, code.horner(tuple(float(k * c) for k, c in enumerate(rising))[1:], x)
+def _digamma_near(code: Code, x: Value) -> Value:
+    """digamma(x) for 0 < x < 8: digamma(y) with 1 <= y < 2, plus the sum of 1/(y + k) on the way to x as a quotient."""
+    root, root_low = tables.DIGAMMA_ROOT[x.dtype]
+    below = x < 1.0
+    y = code.where(below, x + 1.0, x)
+    total, product = code.where(below, -1.0, 0.0), code.where(below, x, 1.0)
+    for _ in range(6):
+        above, lower = y >= 2.0, y - 1.0
+        total = code.where(above, code.fma(total, lower, product), total)
+        product = code.where(above, product * lower, product)
+        y = code.where(above, lower, y)
+    distance = (y - root) - root_low
+    return code.fma(code.horner(tables.DIGAMMA_NEAR[x.dtype], y - 1.5), distance, total / product)
 
 
 def digamma(code: Code, x: Value) -> Value:
     reflect = x < 0.0
     y = code.where(reflect, 1.0 - x, x)
-    large = y >= LARGE
-    product, slope = _product_above(code, y)
-    z = code.where(large, y, y + LARGE)
-    inverse = 1.0 / z
+    inverse = 1.0 / y
     t = inverse * inverse
-    series = code.fma(t, code.horner(tables.DIGAMMA[x.dtype], t), 0.5 * inverse)
-    result = (log(code, z) - series) - code.where(large, 0.0, slope / product)
-    r, s, c = sine_and_cosine(code, x)
-    cotangent = code.copysign(c / s, r)
-    reflected = code.where(s > 0.0, result - math.pi * cotangent, math.nan)
+    far = log(code, y) - code.fma(t, code.horner(tables.DIGAMMA[x.dtype], t), 0.5 * inverse)
+    result = code.where(y < LARGE, _digamma_near(code, y), far)
+    r, s, c = turned(code, x)
+    reflected = code.where(s > 0.0, result - math.pi * code.copysign(c / s, r), math.nan)
     return code.where(reflect, reflected, result)
 
 
 def _positive_polygamma(code: Code, order: int, x: Value) -> Value:
-    """(-1)^(order + 1) polygamma(order, x) for x > 0: eight terms of the sum over 1/(x + k)^(order + 1), then the series."""
+    """|polygamma(order, x)| for x > 0: eight terms of the sum over 1/(x + k)^(order + 1), then the series."""
     def power(u: Value) -> Value:
         return u * u if order == 1 else u * u * u if order == 2 else (u * u) * (u * u)
 
@@ -62,7 +53,7 @@ def _positive_polygamma(code: Code, order: int, x: Value) -> Value:
         total = total + power(1.0 / (x + float(k) if k else x))
     u = 1.0 / (x + LARGE)
     t = u * u
-    series = code.horner(tables.POLYGAMMA[f"order{order}"], t)
+    series = code.horner((tables.POLYGAMMA1, tables.POLYGAMMA2, tables.POLYGAMMA3)[order - 1][x.dtype], t)
     first, second = ((1.0, 0.5), (1.0, 1.0), (2.0, 3.0))[order - 1]
     lead = u if order == 1 else t if order == 2 else t * u
     return code.fma(lead, code.fma(t, series, code.fma(second, u, first)), total * float(math.factorial(order)))
@@ -71,7 +62,7 @@ def _positive_polygamma(code: Code, order: int, x: Value) -> Value:
 def _polygamma(code: Code, order: int, x: Value) -> Value:
     reflect = x < 0.0
     result = _positive_polygamma(code, order, abs(code.where(reflect, 1.0 - x, x)))
-    r, s, c = sine_and_cosine(code, x)
+    r, s, c = turned(code, x)
     cotangent = code.copysign(c / s, r)
     square = cotangent * cotangent
     if order == 1:
@@ -111,7 +102,8 @@ def _positive_gammaln(code: Code, x: Value) -> Value:
     logarithm = log(code, code.where(large, x, product))
     near = code.fma(code.horner(tables.GAMMALN[x.dtype], d), d, code.where(up, -logarithm, logarithm))
     inverse = 1.0 / x
-    series = code.fma(inverse, code.horner(tables.STIRLING[x.dtype], inverse * inverse), 0.5 * math.log(2.0 * math.pi) - 0.5)
+    constant = 0.5 * math.log(2.0 * math.pi) - 0.5
+    series = code.fma(inverse, code.horner(tables.STIRLING[x.dtype], inverse * inverse), constant)
     far = code.fma(x - 0.5, logarithm - 1.0, series)
     return code.where(large, far, near)
 
@@ -120,7 +112,7 @@ def gammaln(code: Code, x: Value) -> Value:
     """log |gamma(x)|; for x < 0 by gamma(x) gamma(-x) = -pi / (x sin(pi x))."""
     a = abs(x)
     result = _positive_gammaln(code, a)
-    _, s, _ = sine_and_cosine(code, x)
+    _, s, _ = turned(code, x)
     reflected = log(code, math.pi / (a * s)) - result
     result = code.where((x < 0.0) & (a > 2.0**-100), reflected, result)
     return code.where(a.equals(math.inf), math.inf, result)

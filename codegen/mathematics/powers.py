@@ -1,4 +1,4 @@
-"""power, cbrt and hypot."""
+"""power, cbrt, hypot and fmod."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def power(code: Code, x: Value, y: Value) -> Value:
     """x^y with the special values of C99: 1 where y = 0 or x = 1; of negative x only integer powers."""
     a = abs(x)
     grows = (a > 1.0) ^ (y < 0.0)
-    limit = code.where(a.equals(1.0), 1.0, code.where(grows, math.inf, 0.0))     # of what follows: y infinite, or x 0 or infinite
+    limit = code.where(a.equals(1.0), 1.0, code.where(grows, math.inf, 0.0))    # y infinite, or x 0 or infinite
     regular = (abs(y) < math.inf) & (a > 0.0) & (a < math.inf)
     finite = _power_of_positive(code, a, y) if code.double else code.in_double(_short_power_of_positive, a, y)
     magnitude = code.where(regular, finite, limit)
@@ -116,3 +116,21 @@ def hypot(code: Code, x: Value, y: Value) -> Value:
     p, q = larger * scale, smaller * scale
     result = code.sqrt(code.fma(p, p, q * q)) * back
     return code.where(a.equals(math.inf) | b.equals(math.inf), math.inf, result)
+
+
+def _quotient(x: Value, y: Value) -> Value:
+    return abs(x) / abs(y)
+
+
+def fmod(code: Code, x: Value, y: Value) -> Value:
+    """x - n y, exactly. The rounded quotient is n, or one above it, which shows by the sign."""
+    a, b = abs(x), abs(y)
+    rest = code.fma(-code.apply("trunc", _quotient(x, y)), b, a)
+    rest = code.where(rest < 0.0, rest + b, rest)
+    return code.copysign(code.where(b.equals(math.inf) & (a < math.inf), a, rest), x)
+
+
+def quotient_is_exact(x: Value, y: Value) -> Value:
+    """Where fmod holds: the integer quotient has few enough bits, or the result is NaN."""
+    large = _quotient(x, y) >= 2.0 ** MANTISSA[x.dtype]
+    return ~(large & (abs(x) < math.inf) & (abs(y) > 0.0))
