@@ -97,7 +97,5 @@ def at_most(a: Dim, b: Dim) -> bool:
 
 def nonnegative(dim: Dim) -> bool:
     """Whether dim >= 0: known by form, guarded in a call, and taken on trust where sizes have no values yet."""
-    if isinstance(dim, Size) and all(c > 0 for _, c in dim.terms):
-        return True
-    return at_most(0, dim)
+    return sizes.surely_nonnegative(dim) or at_most(0, dim)
 

@@ -141,7 +141,8 @@ def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = Non
         found = _table.get(key)
         if found is None:
             found = object.__new__(Expr)
-            found.op, found.args, found.attrs, found.dtype, found.shape, found.shadow = op, args, attrs, dtype, shape, shadow
+            found.op, found.args, found.attrs, found.dtype, found.shadow = op, args, attrs, dtype, shadow
+            found.shape = getattr(shadow, "shape", None) if shape is None else shape     # of declared variables it is known
             found.lines = ()
             _table[key] = found
     if len(found.lines) < 3:

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import size as sizes
 from .errors import DTypeError, PullbackError, ShapeError
-from .node import FUNCTIONS, Constant, Expr, make, rewrite, user_line, where
+from .node import FUNCTIONS, Constant, Expr, frozen, make, rewrite, user_line, where
 from .size import Dim, Size
 
 Function = Callable[..., Any]
@@ -111,8 +111,10 @@ def specialize(roots: list[Expr], known: Mapping[Expr, Expr]) -> list[Expr]:
 
     Raises what the functions raise, with the line that the user wrote.
     """
+    declared = declared_sizes(known)
 
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        node = _with_sizes(node, declared) if declared else node
         if node.op == "call":
             try:
                 result = run_call(node, args)
@@ -128,6 +130,35 @@ def specialize(roots: list[Expr], known: Mapping[Expr, Expr]) -> list[Expr]:
         return node if all(a is b for a, b in zip(args, node.args, strict=True)) else make(node.op, args, node.attrs, node.dtype, node.shape)
 
     return rewrite(roots, rule, known)
+
+
+def declared_sizes(known: Mapping[Expr, Expr]) -> dict[str, Dim]:
+    """What the sizes in the declarations of variables are in the typed expressions that stand for them."""
+    found: dict[str, Dim] = {}
+    for variable, given in known.items():
+        if variable.op == "var" and variable.shadow is not None:
+            for dim, actual in zip(variable.shadow.shape, given.shape, strict=False):
+                if isinstance(dim, Size):
+                    found.setdefault(str(dim), actual)
+    return found
+
+
+def _with_sizes(node: Expr, declared: Mapping[str, Dim]) -> Expr:
+    """`node` with the sizes of declarations (from x.shape of a variable) replaced by those of the call."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, Size):
+            return sizes.substitute(value, declared)
+        if isinstance(value, slice):
+            return slice(change(value.start), change(value.stop), change(value.step))
+        return tuple(map(change, value)) if type(value) is tuple else value
+
+    if node.op == "size":
+        return size_value(change(node.attrs[0]), node.dtype)
+    attrs, shape = change(node.attrs), node.shape if node.dtype is None else change(node.shape)
+    if frozen(attrs) == frozen(node.attrs) and frozen(shape) == frozen(node.shape):
+        return node
+    return make(node.op, node.args, attrs, node.dtype, shape if node.dtype is not None else None, node.shadow)
 
 
 def run_call(node: Expr, args: tuple[Expr, ...]) -> Expr:

@@ -1,0 +1,76 @@
+"""Runs one program on expressions in every form they can have, through the reference target, and holds it against NumPy."""
+
+import numpy as np
+
+from pullback.dsl import namespace, size
+from pullback.dsl.node import Expr, make
+from pullback.dsl.surface import Var, specialize
+from pullback.kernels.reference import evaluate
+
+
+class Namespace:
+    """`pb.NAME` of the public list."""
+
+    def __getattr__(self, name):
+        return namespace.PUBLIC[name]
+
+
+pb = Namespace()
+NAMES = "abcdefgh"
+
+
+def typed(name, array, symbolic=False):
+    """A typed variable for `array`; symbolic sizes for its axes other than those of size 1."""
+    dims = tuple(size.symbol(f"{name}{i}") if symbolic and d != 1 else d for i, d in enumerate(array.shape))
+    return make("var", (), (name,), array.dtype, dims)
+
+
+def flat(result):
+    return list(result) if isinstance(result, (tuple, list)) else [result]
+
+
+def run_static(program, arrays):
+    variables = [typed(n, a) for n, a in zip(NAMES, arrays, strict=False)]
+    return evaluate(flat(program(pb, *variables)), dict(zip(variables, arrays, strict=True)))
+
+
+def run_symbolic(program, arrays):
+    """Sizes are symbols that have values only through guards."""
+    variables = [typed(n, a, symbolic=True) for n, a in zip(NAMES, arrays, strict=False)]
+    values = {d.terms[0][0][0][0]: n for v, a in zip(variables, arrays, strict=True)
+              for d, n in zip(v.shape, a.shape, strict=True) if isinstance(d, size.Size)}
+    with size.tracing(size.Guards(values)) as guards:
+        results = flat(program(pb, *variables))
+    assert guards.hold(values)
+    return evaluate(results, dict(zip(variables, arrays, strict=True)), values)
+
+
+def run_untyped(program, arrays):
+    """Nothing is declared; types come with the arrays."""
+    names = NAMES[:len(arrays)]
+    results = flat(program(pb, *map(Var, names)))
+    variables = [typed(n, a) for n, a in zip(names, arrays, strict=True)]
+    known = dict(zip(map(Var, names), variables, strict=True))
+    return evaluate(specialize(results, known), dict(zip(variables, arrays, strict=True)))
+
+
+def run_constant(program, arrays):
+    """Arrays go in as they are."""
+    return evaluate([r for r in flat(program(pb, *arrays)) if isinstance(r, Expr)])
+
+
+FORMS = {"static": run_static, "symbolic": run_symbolic, "untyped": run_untyped}
+
+
+def check(program, *arrays, expected=None, forms=("static", "symbolic", "untyped"), rtol=1e-12):
+    """`program(xp, *arrays)` on expressions gives dtype, shape and values of `expected(np, ...)` (default: the program itself)."""
+    arrays = [np.asarray(a) for a in arrays]
+    with np.errstate(all="ignore"):
+        wanted = [np.asarray(w) for w in flat((expected or program)(np, *arrays))]
+    for form in forms:
+        found = FORMS[form](program, arrays)
+        assert len(found) == len(wanted), form
+        for f, w in zip(found, wanted, strict=True):
+            assert f.dtype == w.dtype, (form, f.dtype, w.dtype)
+            assert f.shape == w.shape, (form, f.shape, w.shape)
+            np.testing.assert_allclose(f, w, rtol=rtol if w.dtype != np.float32 else 2e-6, atol=1e-12, err_msg=form)
