@@ -103,12 +103,24 @@ def _worth_storing(node: Expr, users: set[Expr], cost: int, stored: dict[Expr, N
 
 
 def streams(node: Expr, stored: Iterable[Expr]) -> bool:
-    """Whether no array that the reduction reads covers all axes of its result."""
+    """Whether the result of a reduction is larger than every array that it reads: none has all its axes, nor their sizes."""
     if len(node.shape) < 2:
         return False
     root = root_of(node, stored)
     kept = {f"f{a}" for a in root.kept if not same(root.domain[a], 1)}
-    return len(kept) > 1 and not any(kept <= mentioned(index) for indices in root.demands.values() for index in indices)
+    return len(kept) > 1 and not any(kept <= mentioned(index) or _holds_sizes(source.shape, node.shape)
+                                     for source, indices in root.demands.items() for index in indices)
+
+
+def _holds_sizes(shape: tuple[Dim, ...], wanted: tuple[Dim, ...]) -> bool:
+    """Whether every size of `wanted` occurs in `shape`, as often."""
+    rest = list(shape)
+    for dim in wanted:
+        at = next((i for i, d in enumerate(rest) if same(d, dim)), None)
+        if at is None:
+            return same(dim, 1)
+        rest.pop(at)
+    return True
 
 
 def mentioned(index: Index) -> set[str]:
