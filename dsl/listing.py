@@ -16,12 +16,11 @@ def show(program: Any) -> None:
     """Print the listing of `program`, an expression or a nest (tuple, list, dict, NamedTuple) of expressions.
 
     >>> import pullback as pb
-    >>> x = pb.Var('x', ('n',))
-    >>> show(pb.exp(x * 2))
-    %0  float64[n]  x
-    %1  int64       2
-    %2  float64[n]  %0*%1
-    %3  float64[n]  exp(%2)
+    >>> show(pb.exp(pb.Var('x', ('n', 3), 'float64') * pb.Var('y', 3)))
+    %0  float64[n, 3]  x
+    %1  ?[3]           y
+    %2  ?[n, 3]        %0*%1
+    %3  ?[n, 3]        exp(%2)
     result = %3
     """
     print(listing(program))
@@ -32,7 +31,7 @@ def listing(program: Any) -> str:
     results = dict(_results(program, ""))
     order = toposort(results.values())
     number = {node: f"%{i}" for i, node in enumerate(order)}
-    types = [node_type(node) for node in order]
+    types = node_types(order)
     numbers, width = len(f"%{len(order) - 1}"), max(map(len, types), default=0)
     lines = [f"{number[node]:<{numbers}}  {type_:<{width}}  {operation(node, number)}"
              for node, type_ in zip(order, types, strict=True)]
@@ -45,8 +44,8 @@ def draw(program: Any) -> str:
     order = toposort(results.values())
     number = {node: f"n{i}" for i, node in enumerate(order)}
     lines = ["digraph program {", '  node [shape=box, fontname="monospace"];']
-    for node in order:
-        label = _quoted(operation(node, dict.fromkeys(node.args, "·")), node_type(node))
+    for node, type_ in zip(order, node_types(order), strict=True):
+        label = _quoted(operation(node, dict.fromkeys(node.args, "·")), type_)
         lines.append(f"  {number[node]} [label={label}];")
         lines.extend(f"  {number[argument]} -> {number[node]};" for argument in node.args)
     for i, (name, node) in enumerate(results.items()):
@@ -54,11 +53,17 @@ def draw(program: Any) -> str:
     return "\n".join([*lines, "}"])
 
 
-def node_type(node: Expr) -> str:
-    """`float64[n, 3]`; a question mark for what is not known before the call."""
-    known = node if node.shape is not None else node.shadow
-    dtype = "?" if node.dtype is None else str(node.dtype)
-    return dtype + ("" if known is None or not known.shape else f"[{', '.join(map(str, known.shape))}]")
+def node_types(order: list[Expr]) -> list[str]:
+    """`float64[n, 3]` for each node, arguments first; a question mark for a dtype that is not known before the call."""
+    declared: set[Expr] = set()
+    types = []
+    for node in order:
+        known = node if node.typed else node.shadow
+        if node.typed or known is not None and (node.attrs[2] if node.op == "var" else declared.issuperset(node.args)):
+            declared.add(node)
+        dtype = str(known.dtype) if node in declared and known is not None else "?"
+        types.append(dtype + ("" if known is None or not known.shape else f"[{', '.join(map(str, known.shape))}]"))
+    return types
 
 
 def operation(node: Expr, names: dict[Expr, str]) -> str:

@@ -44,8 +44,8 @@ def phrase(node: Expr) -> Phrase:
     """The words for `node`."""
     if node.op in _PHRASES:
         return _PHRASES[node.op](node)
-    if node.op in ops.ROWS and node.dtype is not None:
-        return Phrase(node.op, _operands(node))
+    if node.op in ops.ROWS and node.typed:
+        return _row(node)
     return Phrase(node.op, (*node.args, *node.attrs))
 
 
@@ -116,12 +116,18 @@ def _function_derivative(body: Any, extras: tuple, index: int) -> Phrase:
 
 
 # ---- elementwise ------------------------------------------------------------------------------------------------
-def _operands(node: Expr) -> tuple:
+def _row(node: Expr) -> Phrase:
+    if node.op == "add" and node.args[1].op == "negative":      # the same to the last bit, and how derivatives come
+        return Phrase("subtract", _operands(node.args[0], node.args[1].args[0], rank=len(node.shape)))
+    return Phrase(node.op, _operands(*node.args, rank=len(node.shape)))
+
+
+def _operands(*args: Expr, rank: int) -> tuple:
     """Arguments without the broadcasts that NumPy makes by itself."""
-    covered = {d for a in node.args for d in (a.attrs[0] if a.op == "broadcast" else range(len(node.shape)))}
-    if len(covered) < len(node.shape):      # nothing else has the full shape: the first must spell it out
-        return (node.args[0], *map(_unbroadcast, node.args[1:]))
-    return tuple(map(_unbroadcast, node.args))
+    covered = {d for a in args for d in (a.attrs[0] if a.op == "broadcast" else range(rank))}
+    if len(covered) < rank:      # nothing else has the full shape: the first must spell it out
+        return (args[0], *map(_unbroadcast, args[1:]))
+    return tuple(map(_unbroadcast, args))
 
 
 def _unbroadcast(x: Expr) -> Any:

@@ -2,7 +2,6 @@
 
 import keyword
 import re
-import time
 
 import numpy as np
 import pytest
@@ -149,6 +148,9 @@ TYPED = [
     (row("multiply", T, V), "t*v"),
     (row("divide", T, P.reshape(P.reduce(T, "add", (1,)), (N, 1))), "t/sum(t, axis=1)[:, None]"),
     (row("multiply", V, 2), "v*2.0"),
+    (row("multiply", P.broadcast(V, (0,), (3, N)), P.broadcast(var("u", N), (1,), (3, N))), "v[:, None]*u"),
+    (row("multiply", P.full((3,), 1.0, "float64"), P.full((3,), 2.0, "float64")), "broadcast_to(1.0, (3,))*2.0"),
+    (row("add", V, row("negative", row("multiply", V, V))), "v - v*v"),
     (row("square", row("negative", V)), "(-v)**2"),
     (row("negative", row("square", V)), "-v**2"),
     (P.full((N, 3), 1, "float64"), "broadcast_to(1.0, (n, 3))"),
@@ -177,6 +179,14 @@ TYPED = [
     (P.constant(np.zeros((2, 3))), "array(2, 3)"),
     (P.recurrence(P.full((3,), 1, "float64"), V, 0), "cumsum(v, axis=0)"),
 ]
+
+
+def test_the_gradient_of_a_linear_model_reads_as_in_a_book():
+    x, w, b, y = var("x", N, 3), var("w", 3, 4), var("b", 4), var("y", N, 4)
+    to_w, to_b = pb.grad(FUNCTIONS["sum"]((x @ w + b - y) ** 2), (w, b))
+    assert repr(to_w) == "x.T @ (2.0*(x @ w + b - y))"
+    assert repr(to_b) == "sum(2.0*(x @ w + b - y), axis=0)"
+    assert latex(to_w) == r"$x^{\top} \, \left(2 \, \left(x \, w + b - y\right)\right)$"
 
 
 @pytest.mark.parametrize(("node", "expected"), TYPED, ids=[expected for _, expected in TYPED])
@@ -211,9 +221,7 @@ def test_a_shared_graph_does_not_blow_up():
     for y in (V, X):
         for _ in range(10_000):
             y = y * y
-        start = time.perf_counter()
-        assert len(repr(y)) <= 2100 and len(latex(y)) <= 4200
-        assert time.perf_counter() - start < 5  # it would take longer than the universe
+        assert len(repr(y)) <= 2100 and len(latex(y)) <= 4200  # written out it would fill the universe
 
 
 def test_wide_and_long_parts_are_cut():
