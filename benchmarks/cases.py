@@ -75,8 +75,9 @@ def layer_norm(xp, x, gain, offset):
 
 
 def gelu(xp, x):
-    erf = xp.special.erf if hasattr(xp, "special") else __import__("jax").scipy.special.erf
-    return 0.5 * x * (1 + erf(x * np.sqrt(0.5)))
+    if not hasattr(xp, "erf"):
+        from jax.scipy import special as xp
+    return 0.5 * x * (1 + xp.erf(x * np.sqrt(0.5)))
 
 
 def gelu_numpy(x):
