@@ -1,7 +1,8 @@
 """The algebra of cotangents: scaling, summing and masking, with the simplifications that are exact.
 
-`mask(c, g)` is g where c holds and 0 elsewhere, whatever g is there. A factor is multiplied inside the mask, so the adjoint of
-the branch of a `where` that was not taken never forms 0 * inf. Only masks made by differentiation move; what a user wrote stays.
+`mask(c, g)` is g where c holds and 0 elsewhere, whatever g is there. A factor is multiplied inside the mask, so the
+adjoint of the branch of a `where` that was not taken never forms 0 * inf. Only masks made by differentiation move; what
+a user wrote stays.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .surface import constant, size_value
 
 
 class Operations:
-    """The namespace that partial derivatives are written in: rows on expressions of one shape, Python numbers as `dtype`."""
+    """What partial derivatives are written in: rows on expressions of one shape, and Python numbers as `dtype`."""
 
     def __init__(self, dtype: np.dtype, shape: tuple) -> None:
         self.dtype, self.shape = dtype, shape
@@ -95,8 +96,8 @@ def summed(g: Expr, axes: tuple[int, ...]) -> Expr:
         condition, (dims, _) = g.args[0].args[0], g.args[0].attrs
         if not set(dims) & set(axes):
             kept = [i for i in range(len(g.shape)) if i not in axes]
-            shape = tuple(g.shape[i] for i in kept)
-            return masked(broadcast(condition, tuple(kept.index(d) for d in dims), shape), reduce(g.args[1], "add", axes))
+            repeated = broadcast(condition, tuple(kept.index(d) for d in dims), tuple(g.shape[i] for i in kept))
+            return masked(repeated, reduce(g.args[1], "add", axes))
     return reduce(g, "add", axes)
 
 

@@ -1,7 +1,7 @@
 """A function traced on fresh variables, differentiated, and applied to its arguments again.
 
-Fresh ones, because an argument may occur in what the function closes over, which is held constant. While types are unknown the traced
-body waits as it is (`Body`) and is differentiated when `specialize` knows the arguments.
+Fresh ones, because an argument may occur in what the function closes over, which is held constant. While types are
+unknown the traced body waits as it is (`Body`) and is differentiated when `specialize` knows the arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _serial = itertools.count()
 class Trace:
     """One call of a function on fresh variables in place of some of its arguments."""
 
-    def __init__(self, function: Callable[..., Any], places: list[Any], args: tuple, kwargs: dict[str, Any], has_aux: bool) -> None:
+    def __init__(self, function: Callable[..., Any], places: list[Any], args: tuple, kwargs: dict[str, Any],
+                 has_aux: bool) -> None:
         where_found = [_locate(function, p, args, kwargs) for p in places]
         chosen = tuple(value for _, _, value in where_found)
         leaves, self.structure = nest.flatten(chosen)
@@ -66,7 +67,7 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A traced function: `outputs`, of which the first `count` are differentiated, in terms of `bound` and `free` variables."""
+    """A traced function: `outputs` of `bound` and `free` variables, of which the first `count` are differentiated."""
 
     kind: str                      # grad, vjp or jvp
     outputs: tuple[Expr, ...]
@@ -82,8 +83,9 @@ class Body:
         """The derivatives of typed outputs, and the variables that they came from."""
         main = self.outputs[:self.count]
         if self.kind == "grad" and main[0].shape:
-            raise ShapeError(f"grad takes a function with a scalar result, and it has shape {show_shape(main[0].shape)}{where(main[0])}: "
-                             "sum it first, or use vjp (with a cotangent) or jacobian")
+            raise ShapeError("grad takes a function with a scalar result, and it has shape "
+                             f"{show_shape(main[0].shape)}{where(main[0])}: sum it first, "
+                             "or use vjp (with a cotangent) or jacobian")
         known = check_paths(main, self.bound)
         if self.kind == "jvp":
             seeds = {b: conform(t, b, "tangent") for b, t in zip(self.bound, extras, strict=True)}
@@ -96,11 +98,12 @@ class Body:
     def _warn_of_unused(self, known: frozenset[Key]) -> None:
         unused = [name for b, name in zip(self.bound, self.names, strict=True) if key(b) not in known]
         if unused:
-            warnings.warn(f"the result does not depend on {', '.join(unused)}: the derivative there is zero", UserWarning, stacklevel=2)
+            warnings.warn(f"the result does not depend on {', '.join(unused)}: the derivative there is zero",
+                          UserWarning, stacklevel=2)
 
 
 def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Expr]:
-    """The outputs of `body` and their derivatives with `actual` in place of its bound variables; deferred while a type is unknown."""
+    """The outputs of `body` and their derivatives at `actual`; deferred while a type is unknown."""
     if not all(e.typed for e in (*body.outputs, *actual, *extras)):
         return _deferred(body, actual, extras)
     derivatives, known = body.derivatives(extras)
@@ -124,7 +127,7 @@ def _deferred(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> lis
 
 
 def _are_variables(actual: Sequence[Expr], free: Sequence[Expr]) -> bool:
-    """Whether the arguments can stand for the bound variables: the derivative is then written as one of an expression."""
+    """Whether the arguments can stand for the bound variables, so that this is the derivative of an expression."""
     return all(a.op == "var" for a in actual) and len({*actual, *free}) == len(actual) + len(free)
 
 
@@ -148,7 +151,8 @@ def _remade(node: Expr, args: tuple[Expr, ...]) -> Expr:
 
 
 # ---- arguments ---------------------------------------------------------------------------------------------------
-def _locate(function: Callable[..., Any], place: int | str, args: tuple, kwargs: dict[str, Any]) -> tuple[str, int | str, Any]:
+def _locate(function: Callable[..., Any], place: int | str, args: tuple,
+            kwargs: dict[str, Any]) -> tuple[str, int | str, Any]:
     """(name, place, value) of the argument that `place`, a position or a name, means in this call."""
     try:
         parameters = inspect.signature(function).parameters

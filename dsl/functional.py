@@ -1,6 +1,7 @@
 """Derivatives with JAX's signatures, of functions and of expressions alike.
 
-Given arrays outside a trace, the derivative of a function is compiled at the first call; given expressions it builds expressions.
+Given arrays outside a trace, the derivative of a function is compiled at the first call; given expressions it builds
+expressions.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from .surface import as_expr, surface
 def grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = None) -> Any:
     """The gradient of a scalar expression, or of a function with a scalar result.
 
-    Of an expression: `wrt` is a Var, a name or a nest of them (default: every Var not declared of an integer or bool dtype); the
-    result is a nest of expressions alike (for the default a dict by name, or one expression where there is one variable).
-    Of a function: a function of the same arguments. `argnums` (or `wrt`, the second argument) is a position, a name or a tuple of
-    them, default 0; the result has the structure of that argument. `has_aux`: the function returns (value, aux) and its gradient
-    (gradient, aux).
+    Of an expression: `wrt` is a Var, a name or a nest of them (default: every Var not declared of an integer or bool
+    dtype); the result is a nest of expressions alike (for the default a dict by name, or one expression where there is
+    one variable). Of a function: a function of the same arguments. `argnums` (or `wrt`, the second argument) is a position,
+    a name or a tuple of them, default 0; the result has the structure of that argument. `has_aux`: the function returns
+    (value, aux) and its gradient (gradient, aux).
 
-    Shapes and dtypes are those of the variables. Raises ShapeError for a result that is no scalar, NotDifferentiable where no
-    path to a variable has a derivative. An argument that the result does not depend on gives zeros and a warning.
+    Shapes and dtypes are those of the variables. Raises ShapeError for a result that is no scalar, NotDifferentiable
+    where no path to a variable has a derivative. An argument that the result does not depend on gives zeros and a warning.
 
     >>> import pullback as pb
     >>> x = pb.Var('x')
@@ -58,8 +59,8 @@ def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnu
 def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) -> Any:
     """The derivative along a tangent.
 
-    `jvp(expression, {variable or name: tangent})` is an expression like the first; `jvp(f, primals, tangents)`, with a tuple of arguments and one
-    of tangents like them, is (f(*primals), tangent of the result), followed by aux with `has_aux`.
+    `jvp(expression, {variable or name: tangent})` is an expression like the first. `jvp(f, primals, tangents)`, with a
+    tuple of arguments and one of tangents like them, is (f(*primals), tangent of the result), followed by aux with `has_aux`.
 
     >>> import pullback as pb
     >>> pb.jvp(lambda x: x * x, (3.0,), (1.0,))
@@ -69,7 +70,8 @@ def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) 
         return jvp_of_expression(target, primals)
     _check_callable(target, "jvp")
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
-        raise TypeError("jvp(f, primals, tangents) takes a tuple of arguments and a tuple of their tangents; write jvp(f, (x,), (v,))")
+        raise TypeError("jvp(f, primals, tangents) takes a tuple of arguments and a tuple of their tangents; "
+                        "write jvp(f, (x,), (v,))")
     if not _in_trace(primals, tangents):
         return FUNCTIONS["_compile"](lambda p, t: jvp(target, p, t, has_aux))(tuple(primals), tuple(tangents))
     trace = Trace(target, list(range(len(primals))), tuple(primals), {}, has_aux)
@@ -84,8 +86,9 @@ def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) 
 def vjp(target: Any, *args: Any, has_aux: bool = False, wrt: Any = None) -> Any:
     """The derivative pulled back along a cotangent.
 
-    `vjp(expression, cotangent, wrt=None)` gives the cotangents of variables as a nest like `wrt`; `vjp(f, *primals)` gives
-    (f(*primals), pullback), followed by aux with `has_aux`; `pullback(cotangent)` is the tuple of the cotangents of `primals`.
+    `vjp(expression, cotangent, wrt=None)` gives the cotangents of variables as a nest like `wrt`. `vjp(f, *primals)`
+    gives (f(*primals), pullback), followed by aux with `has_aux`; `pullback(cotangent)` is the tuple of the cotangents of
+    `primals`.
 
     >>> import pullback as pb
     >>> value, pullback = pb.vjp(lambda x, y: x * y, 3.0, 4.0)
@@ -109,8 +112,8 @@ def vjp(target: Any, *args: Any, has_aux: bool = False, wrt: Any = None) -> Any:
 def hvp(target: Any, primals: Any, tangents: Any = None) -> Any:
     """The Hessian of a scalar times a vector, forward over reverse.
 
-    `hvp(expression, {variable: vector})` is an expression (a dict by variable for several); `hvp(f, primals, vectors)`, with tuples
-    of arguments and of vectors like them, has the structure of the argument (of the tuple, for several).
+    `hvp(expression, {variable: vector})` is an expression (a dict by variable for several). `hvp(f, primals, vectors)`,
+    with tuples of arguments and of vectors like them, has the structure of the argument (of the tuple, for several).
 
     >>> import pullback as pb
     >>> pb.hvp(lambda x: x ** 3, (2.0,), (1.0,))
@@ -163,7 +166,8 @@ class Gradient:
         places = [self.argnums] if single else list(self.argnums)
         trace = Trace(self.function, places, args, kwargs, self.has_aux)
         if not trace.is_single:
-            raise TypeError("grad takes a function with one scalar result; for (value, aux) write has_aux=True, for several results use vjp")
+            raise TypeError("grad takes a function with one scalar result; for (value, aux) write has_aux=True, "
+                            "for several results use vjp")
         value, aux, derivatives = trace.split(trace.bind("grad", []))
         parts = nest.unflatten(trace.structure, derivatives)
         gradient = parts[0] if single else parts
@@ -188,7 +192,7 @@ def _traced_vjp(function: Callable[..., Any], primals: tuple, has_aux: bool) -> 
 
 # ---- arguments --------------------------------------------------------------------------------------------------
 def _in_trace(*values: Any) -> bool:
-    """Whether to build expressions: some value is one, or a function is being traced whose variables may be closed over."""
+    """Whether to build expressions: some value is one, or a function is traced whose variables may be closed over."""
     return active_guards() is not None or any(isinstance(leaf, Expr) for leaf in nest.leaves(values))
 
 
@@ -198,7 +202,8 @@ def _one_of(wrt: Any, argnums: Any) -> Any:
     chosen = wrt if wrt is not None else argnums if argnums is not None else 0
     for place in chosen if isinstance(chosen, (tuple, list)) else (chosen,):
         if not isinstance(place, (int, str)) or isinstance(place, bool):
-            raise TypeError(f"arguments of a function are chosen by position or name, not {place!r}; write grad(f, argnums=0) or grad(f, wrt='w')")
+            raise TypeError(f"arguments of a function are chosen by position or name, not {place!r}; "
+                            "write grad(f, argnums=0) or grad(f, wrt='w')")
     return chosen
 
 

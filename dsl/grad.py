@@ -1,7 +1,7 @@
-"""Derivatives as expressions: the two walks over typed graphs, and grad, value_and_grad, jvp, vjp and hvp of expressions.
+"""Derivatives as expressions: the two walks over typed graphs, and the forms of grad, jvp, vjp and hvp on expressions.
 
-`vjp_of` carries cotangents from outputs to variables, `jvp_of` tangents from variables to outputs. What they return may be
-differentiated again. Zero is None in them, so that nothing is computed with zeros.
+`vjp_of` carries cotangents from outputs to variables, `jvp_of` tangents from variables to outputs. What they return may
+be differentiated again. Zero is None in them, so that nothing is computed with zeros.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .node import FUNCTIONS, Expr, make, toposort, where
 from .paths import check_paths, key, origins, remember
 from .primitives import broadcast_to, cast, show_shape, transpose, zeros_like
 from .rules import SMOOTH, edge, forward, reverse
+from .size import equal
 from .surface import as_expr, surface
 
 
@@ -43,7 +44,7 @@ def vjp_of(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Ex
                 if arg in active and edge(node, i) == SMOOTH:
                     share = reverse(node, g, i)
                     if share is not None:
-                        assert share.dtype == arg.dtype and len(share.shape) == len(arg.shape), f"cotangent of {node.op}"
+                        assert (share.dtype, share.ndim) == (arg.dtype, arg.ndim), f"cotangent of {node.op}"
                         found.setdefault(arg, []).append(share)
     return [total(found[w], closed=False) if w in found else None for w in wrt]
 
@@ -98,7 +99,7 @@ def filled(derivatives: Sequence[Expr | None], likes: Sequence[Expr]) -> list[Ex
     return [zeros_like(like) if d is None else d for d, like in zip(derivatives, likes, strict=True)]
 
 
-# ---- typed derivatives, deferred while types are unknown -----------------------------------------------------------
+# ---- typed derivatives, deferred while types are unknown --------------------------------------------------------
 @surface
 def grad_(expr: Expr, wrt: Any) -> Any:
     """The derivative of a scalar with respect to a variable, or to each of several."""
@@ -141,7 +142,8 @@ def _base(w: Expr) -> Expr:
     """The variable that `w` is, or is the transpose of: an array in Fortran order enters a program as one."""
     base = w.args[0] if w.op == "transpose" else w
     if base.op != "var":
-        raise PullbackError(f"a derivative is taken with respect to a variable, and here it is the expression {w}: write a function of it")
+        raise PullbackError(f"a derivative is taken with respect to a variable, and here it is the expression {w}: "
+                            "write a function of it")
     return base
 
 
@@ -160,9 +162,9 @@ def _several(value: Any) -> list[Any]:
 def conform(value: Any, like: Expr, role: str) -> Expr:
     """A tangent or cotangent with the dtype and shape of what it belongs to; a scalar repeats."""
     given = cast(as_expr(value, None if isinstance(value, Expr) else like.dtype), like.dtype)
-    if given.shape:
-        if len(given.shape) != len(like.shape) or not all(a == b for a, b in zip(given.shape, like.shape, strict=True)):
-            raise ShapeError(f"the {role} has shape {show_shape(given.shape)}, what it belongs to has {show_shape(like.shape)}: give one of that shape")
+    if given.shape and not (given.ndim == like.ndim and all(map(equal, given.shape, like.shape))):
+        raise ShapeError(f"the {role} has shape {show_shape(given.shape)}, what it belongs to has "
+                         f"{show_shape(like.shape)}: give one of that shape")
     return broadcast_to(given, like.shape)
 
 
@@ -174,7 +176,7 @@ def _call(name: str, count: int | None, *args: Any) -> Any:
     return result
 
 
-# ---- the public forms on expressions ----------------------------------------------------------------------------------
+# ---- the public forms on expressions ----------------------------------------------------------------------------
 def grad_of_expression(expr: Expr, wrt: Any = None) -> Any:
     """The gradient of a scalar expression: an expression, or a nest of them like `wrt`."""
     leaves, rebuild = _chosen(expr, wrt)
@@ -186,7 +188,8 @@ def vjp_of_expression(expr: Any, cotangent: Any, wrt: Any = None) -> Any:
     outputs, structure = nest.flatten(expr)
     cotangents, given = nest.flatten(cotangent)
     if not nest.same_structure(structure, given):
-        raise PullbackError(f"the cotangent is built as {given}, the expressions as {structure}: give one cotangent for each")
+        raise PullbackError(f"the cotangent is built as {given}, the expressions as {structure}: "
+                            "give one cotangent for each")
     leaves, rebuild = _chosen(expr, wrt)
     packed = (expr, cotangent) if isinstance(expr, Expr) else (tuple(outputs), tuple(cotangents))
     return rebuild(derivatives("vjp", leaves, *packed))
@@ -195,7 +198,8 @@ def vjp_of_expression(expr: Any, cotangent: Any, wrt: Any = None) -> Any:
 def jvp_of_expression(expr: Any, tangents: Mapping[Any, Any]) -> Any:
     """The tangent of `expr`, a nest like it, along `tangents` {variable or name: tangent}."""
     if not isinstance(tangents, Mapping):
-        raise PullbackError("jvp of an expression takes its tangents as {variable: tangent}, for example pb.jvp(y, {x: v})")
+        raise PullbackError("jvp of an expression takes its tangents as {variable: tangent}, "
+                            "for example pb.jvp(y, {x: v})")
     outputs, structure = nest.flatten(expr)
     variables = [_variable(w, outputs) for w in tangents]
     if isinstance(expr, Expr) and len(variables) == 1:
@@ -205,7 +209,7 @@ def jvp_of_expression(expr: Any, tangents: Mapping[Any, Any]) -> Any:
 
 
 def hvp_of_expression(expr: Expr, vectors: Mapping[Any, Any]) -> Any:
-    """The Hessian of a scalar expression times `vectors` {variable or name: vector}; one expression for one variable, else a dict."""
+    """The Hessian of a scalar times `vectors` {variable or name: vector}; a dict unless there is one variable."""
     variables = [_variable(w, [expr]) for w in vectors]
     gradients = derivatives("grad", variables, expr)
     products = _call("jvp", len(variables), tuple(gradients), tuple(variables), tuple(vectors.values()))
@@ -227,7 +231,8 @@ def _chosen(expr: Any, wrt: Any) -> tuple[list[Expr], Any]:
         return [_variable(w, outputs) for w in leaves], lambda results: nest.unflatten(structure, results)
     found = [v for v in variables_of(outputs) if _may_be_float(v)]
     if not found:
-        raise NotDifferentiable("the expression has no variable of a float dtype to differentiate with respect to: name one with wrt=")
+        raise NotDifferentiable("the expression has no variable of a float dtype to differentiate with respect to: "
+                                "name one with wrt=")
     if len(found) == 1:
         return found, lambda results: results[0]
     return found, lambda results: {v.attrs[0]: r for v, r in zip(found, results, strict=True)}
@@ -240,16 +245,18 @@ def _variable(w: Any, outputs: Sequence[Expr]) -> Expr:
     if isinstance(w, str):
         found = [v for v in present if v.attrs[0] == w]
         if len(found) != 1:
-            raise NotDifferentiable(f"the expression has {'no' if not found else 'more than one'} variable called {w!r}; its variables: {names}")
+            count = "more than one" if found else "no"
+            raise NotDifferentiable(f"the expression has {count} variable called {w!r}; its variables: {names}")
         return found[0]
     if not isinstance(w, Expr) or (w.args[0] if w.op == "transpose" else w).op != "var":
-        raise NotDifferentiable(f"a derivative of an expression is taken with respect to a Var or its name, not {w!r}; its variables: {names}. "
-                                "For an intermediate value write a function of it")
+        raise NotDifferentiable(f"a derivative of an expression is taken with respect to a Var or its name, not {w!r}; "
+                                f"its variables: {names}. For an intermediate value write a function of it")
     base = _base(w)
     if base not in set(present) and not _was_present(base, outputs):
         raise NotDifferentiable(f"the expression does not contain the variable {base.attrs[0]}; its variables: {names}")
     if not _may_be_float(base):
-        raise NotDifferentiable(f"the variable {base.attrs[0]} is declared {_declared(base)}: a derivative is taken with respect to floats; declare it float64")
+        raise NotDifferentiable(f"the variable {base.attrs[0]} is declared {_declared(base)}: "
+                                "a derivative is taken with respect to floats; declare it float64")
     return w
 
 

@@ -76,5 +76,6 @@ def _register(kind: type) -> None:
     def put_together(kept: Any, parts: Any) -> Any:
         return kind(**dict(zip(children, parts, strict=True)), **dict(zip(static, kept, strict=True)))
 
-    optree.register_pytree_node(kind, take_apart, put_together, path_entry_type=optree.GetAttrEntry, namespace=_NAMESPACE)
+    optree.register_pytree_node(kind, take_apart, put_together, path_entry_type=optree.GetAttrEntry,
+                                namespace=_NAMESPACE)
     _dataclasses.add(kind)

@@ -17,14 +17,14 @@ _LIVE, _BLOCKED, _CLOSED = 1, 2, 4
 def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
     """The keys of the variables that typed `outputs` depend on, or that were in what they are derivatives of.
 
-    Raises NotDifferentiable for a result or a variable that is no float, and where every path from a result to one of `wrt` goes
-    through an operation without derivative, naming it. A path through stop_gradient is zero by choice, and so is whatever a
-    derivative of an expression that had a path no longer depends on.
+    Raises NotDifferentiable for a result or a variable that is no float, and where every path from a result to one of
+    `wrt` goes through an operation without derivative, naming it. A path through stop_gradient is zero by choice, and so is
+    whatever a derivative of an expression that had a path no longer depends on.
     """
     for output in outputs:
         if output.dtype.kind != "f":
-            raise NotDifferentiable(f"the result is {output.dtype}{where(output)}, which has no derivative: expected a float; "
-                                    "convert integers with .astype('float64') before computing with them")
+            raise NotDifferentiable(f"the result is {output.dtype}{where(output)}, which has no derivative: expected a "
+                                    "float; convert integers with .astype('float64') before computing with them")
     state = dict.fromkeys(outputs, _LIVE)
     culprit: dict[Expr, Expr] = {}
     known: set[Key] = set()
@@ -39,8 +39,8 @@ def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
                 culprit[arg] = node if kind == NONE and arg.dtype.kind == "f" else culprit.get(node, node)
     for w in wrt:
         if w.dtype.kind != "f":
-            raise NotDifferentiable(f"the variable {w.attrs[0]} is {w.dtype}: a derivative is taken with respect to floats; "
-                                    "pass it as a float array, or name in wrt= the variables that are meant")
+            raise NotDifferentiable(f"the variable {w.attrs[0]} is {w.dtype}: a derivative is taken with respect to "
+                                    "floats; pass it as a float array, or name in wrt= the variables that are meant")
         if state.get(w) == _BLOCKED and key(w) not in known:
             raise NotDifferentiable(_no_path(w, culprit[w]))
     return frozenset(known)
@@ -55,13 +55,13 @@ def _through(state: int, kind: str) -> int:
 
 def _no_path(w: Expr, culprit: Expr) -> str:
     kinds = f" from {culprit.args[0].dtype} to {culprit.dtype}" if culprit.op == "cast" else ""
-    return (f"there is no derivative with respect to the variable {w.attrs[0]}: every path from it to the result goes through "
-            f"{culprit.op}{kinds}{where(culprit)}, which has none; write pb.stop_gradient around it if zero is meant, "
-            "or a smooth function in its place")
+    return (f"there is no derivative with respect to the variable {w.attrs[0]}: every path from it to the result goes "
+            f"through {culprit.op}{kinds}{where(culprit)}, which has none; write pb.stop_gradient around it if zero is "
+            "meant, or a smooth function in its place")
 
 
-# A variable may drop out of its own derivative (the Hessian of a linear function). A derivative remembers the variables of the
-# expression it came from, so that a second derivative is zero where a stray variable would be refused.
+# A variable may drop out of its own derivative (the Hessian of a linear function). A derivative remembers the variables
+# of the expression it came from, so that a second derivative is zero where a stray variable would be refused.
 _origins: dict[int, tuple[Any, frozenset[Key]]] = {}
 
 

@@ -1,4 +1,4 @@
-"""One rule for each structural operation: its tangent from those of its arguments, and the cotangent of each argument from its own.
+"""One rule for each structural operation: its tangent from its arguments' tangents, their cotangents from its own.
 
     forward(node, tangents)   tangents of the arguments, None for zero; some are not
     reverse(node, g, i)       what cotangent g of the node gives to argument i
@@ -296,7 +296,7 @@ def _ties(node: Expr) -> Expr:
 
 
 def _other_factors(node: Expr) -> Expr:
-    """For each update of a multiply scatter, the product of all else that went into its target, also where there are zeros."""
+    """For each update of a multiply scatter, the product of all else that went into its target; zeros do no harm."""
     (_, axes), (x, *indices, updates) = node.attrs, node.args
     if all(isinstance(d, int) and d == 1 for d in indices[0].shape):
         return gather(x, indices, axes)

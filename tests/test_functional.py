@@ -6,6 +6,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+
 from pullback.dsl import creation, elementwise, indexing, linear, operators, reductions, shapes, text  # noqa: F401
 from pullback.dsl.errors import NotDifferentiable, PullbackError, ShapeError
 from pullback.dsl.functional import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
@@ -104,7 +105,8 @@ def test_the_gradient_is_built_like_the_argument():
     found = grad(f)(params)
     assert isinstance(found["layer"], Layer) and found["layer"].name == "first" and found["point"].y[1] is None
     given = {**AT, s: np.array(2.0)}
-    np.testing.assert_allclose(value([found["layer"].w, found["point"].x, found["point"].y[0]], given), [AT[Y], AT[X], [2.0] * 3])
+    parts = value([found["layer"].w, found["point"].x, found["point"].y[0]], given)
+    np.testing.assert_allclose(parts, [AT[Y], AT[X], [2.0] * 3])
     assert value(found["layer"].b, given) == AT[X].sum()
     assert leaf_names(params, "p")[:2] == ["p['layer'].w", "p['layer'].b"]
 
@@ -211,7 +213,7 @@ def test_what_has_no_derivative_is_refused():
         grad(3.0)
 
 
-# ---- on arrays --------------------------------------------------------------------------------------------------------
+# ---- on arrays --------------------------------------------------------------------------------------------------
 def test_on_arrays_a_derivative_is_compiled_once():
     calls = []
 

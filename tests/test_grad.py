@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from pullback.dsl import creation, elementwise, indexing, linear, operators, reductions, shapes, text  # noqa: F401
 from pullback.dsl.errors import NotDifferentiable, PullbackError, ShapeError
 from pullback.dsl.functional import grad, hvp, jvp, stop_gradient, value_and_grad, vjp

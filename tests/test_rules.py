@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from pullback.dsl import primitives as p
 from pullback.dsl.grad import filled, jvp_of, vjp_of
 from pullback.dsl.node import make
@@ -38,7 +39,8 @@ def check_outputs(outputs, variables, values, order, tolerance):
     jv, jtw = evaluate(tangents, given), evaluate(pulled, given)
     assert dot(jv, w) == pytest.approx(dot(jtw, v), rel=1e-9, abs=1e-9)
     step = 1e-6
-    ahead, behind = (evaluate(outputs, {x: a + s * step * t for x, a, t in zip(variables, values, v, strict=True)}) for s in (1, -1))
+    moved = [{x: a + s * t for x, a, t in zip(variables, values, v, strict=True)} for s in (step, -step)]
+    ahead, behind = (evaluate(outputs, at) for at in moved)
     for t, a, b in zip(jv, ahead, behind, strict=True):
         np.testing.assert_allclose(t, (a - b) / (2 * step), rtol=tolerance, atol=tolerance * 10)
     if order > 1:
@@ -114,8 +116,9 @@ def test_gather():
 
 @pytest.mark.parametrize("op", ["set", "add", "multiply", "minimum", "maximum"])
 def test_scatter_with_duplicates(op):
-    check(lambda x, u: sin(p.scatter(x, [const(ROWS)], u, (0,), op)), numbers(3, 2), numbers(4, 2), tolerance=1e-5)
-    check(lambda x, u: sin(p.scatter(x, [const(ROWS), const(COLUMNS)], u, (0, 1), op)), numbers(3, 2), numbers(4), tolerance=1e-5)
+    rows, both = [const(ROWS)], [const(ROWS), const(COLUMNS)]
+    check(lambda x, u: sin(p.scatter(x, rows, u, (0,), op)), numbers(3, 2), numbers(4, 2), tolerance=1e-5)
+    check(lambda x, u: sin(p.scatter(x, both, u, (0, 1), op)), numbers(3, 2), numbers(4), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("op", ["set", "add", "multiply", "minimum", "maximum"])
@@ -124,11 +127,12 @@ def test_scatter_of_one(op):
 
 
 def test_multiply_scatter_at_zeros():
-    check(lambda x, u: p.scatter(x, [const(ROWS)], u, (0,), "multiply"), numbers(3), np.array([2.0, 3.0, 0.0, 0.0]), order=1)
+    updates = np.array([2.0, 3.0, 0.0, 0.0])
+    check(lambda x, u: p.scatter(x, [const(ROWS)], u, (0,), "multiply"), numbers(3), updates, order=1)
 
 
-@pytest.mark.parametrize("labels", [("ij", "jk", "ik"), ("ij", "j", "i"), ("i", "j", "ij"), ("bij", "bjk", "bik"), ("ij", "jk", "k"),
-                                    ("i", "i", ""), ("ij", "ij", "j"), ("ij", "jk", "ki")])
+@pytest.mark.parametrize("labels", [("ij", "jk", "ik"), ("ij", "j", "i"), ("i", "j", "ij"), ("bij", "bjk", "bik"),
+                                    ("ij", "jk", "k"), ("i", "i", ""), ("ij", "ij", "j"), ("ij", "jk", "ki")])
 def test_contract(labels):
     sizes = {"b": 2, "i": 3, "j": 4, "k": 2}
     shapes = [tuple(sizes[c] for c in part) for part in labels[:2]]
