@@ -9,7 +9,7 @@ import numpy as np
 
 from . import size as sizes
 from .errors import DTypeError, PullbackError, ShapeError
-from .node import Expr, where
+from .node import Expr, Shape, where
 from .size import Dim, Size
 from .surface import as_expr
 
@@ -85,6 +85,12 @@ def element_type(dtype: Any, default: Any = np.float64) -> np.dtype:
 def is_one(dim: Dim) -> bool:
     """Whether `dim` is 1 in the present call."""
     return sizes.equal(dim, 1)
+
+
+def repeats_to(old: Shape, wanted: Shape) -> bool:
+    """Whether an array of shape `old` broadcasts to exactly the shape `wanted`."""
+    pairs = zip(old[::-1], wanted[::-1], strict=False)
+    return len(old) <= len(wanted) and all(sizes.equal(a, b) or sizes.equal(a, 1) for a, b in pairs)
 
 
 def at_most(a: Dim, b: Dim) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import primitives
 from . import size as sizes
-from .arguments import array, one_axis
+from .arguments import array, one_axis, repeats_to
 from .errors import DTypeError, ShapeError
 from .node import Expr
 from .primitives import PyScalar, cast, scalar, show_shape
@@ -140,15 +140,12 @@ def _laid_out(v: Expr, found: Selection) -> Expr:
     extra = len(v.shape) - len(found.shape)
     if extra > 0 and all(sizes.same(d, 1) for d in v.shape[:extra]):
         v = primitives.reshape(v, v.shape[extra:])
-    common = primitives.broadcast_shapes(v.shape, found.shape)
-    if len(common) > len(found.shape) or not all(map(sizes.equal, common, found.shape)):
+    if not repeats_to(v.shape, found.shape):
         raise ShapeError(f"a value of shape {show_shape(v.shape)} does not fit the selected shape {show_shape(found.shape)}")
     v = primitives.broadcast_to(v, found.shape)
-    ungathered = len(found.kept) - len(found.axes)
     gathered = found.indices[0].shape if found.indices else ()
     rest = tuple(d for i, d in enumerate(found.kept) if i not in found.axes)
     dims = (*gathered, *rest)
-    assert len(dims) == len(gathered) + ungathered == len(found.perm)
     v = primitives.reshape(v, tuple(dims[p] for p in found.perm))
     return primitives.transpose(v, tuple(found.perm.index(i) for i in range(len(found.perm))))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import primitives
 from . import size as sizes
-from .arguments import all_axes, array, dimension, entries, integer, is_one, one_axis, shape_of
+from .arguments import all_axes, array, dimension, entries, integer, is_one, one_axis, repeats_to, shape_of
 from .errors import ShapeError
 from .node import FUNCTIONS, Expr
 from .primitives import cast, show_shape
@@ -230,8 +230,7 @@ def fliplr(x: Any) -> Expr:
 def broadcast_to(x: Any, shape: Any) -> Expr:
     """`x` repeated to `shape` by NumPy's rule."""
     x, wanted = array(x), shape_of(shape)
-    if len(x.shape) > len(wanted) or not all(sizes.equal(a, b) for a, b in zip(
-            primitives.broadcast_shapes(x.shape, wanted), wanted, strict=True)):
+    if not repeats_to(x.shape, wanted):
         raise ShapeError(f"cannot broadcast {show_shape(x.shape)} to {show_shape(wanted)}")
     return primitives.broadcast_to(x, wanted)
 

@@ -197,6 +197,8 @@ def _shadow(function: Function, structure: Any, shadows: list[Any]) -> Any:
         if "not known before" in str(error):
             return None
         raise ShapeError(f"{error} (at {user_line()})") from None
+    except PullbackError:              # the declared shape says nothing of the dtype
+        return None
 
 
 def _converted(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pullback.dsl import namespace, size
-from pullback.dsl.node import Expr, make
+from pullback.dsl.node import make
 from pullback.dsl.surface import Var, specialize
 from pullback.kernels.reference import evaluate
 
@@ -54,15 +54,18 @@ def run_untyped(program, arrays):
     return evaluate(specialize(results, known), dict(zip(variables, arrays, strict=True)))
 
 
-def run_constant(program, arrays):
-    """Arrays go in as they are."""
-    return evaluate([r for r in flat(program(pb, *arrays)) if isinstance(r, Expr)])
+def run_declared(program, arrays):
+    """Ranks are declared, so shapes are known while the program is written; types and sizes come with the call."""
+    names = NAMES[:len(arrays)]
+    declared = [Var(n, tuple(1 if d == 1 else None for d in a.shape)) for n, a in zip(names, arrays, strict=True)]
+    results = flat(program(pb, *declared))
+    return run_symbolic(lambda pb, *typed: specialize(results, dict(zip(declared, typed, strict=True))), arrays)
 
 
-FORMS = {"static": run_static, "symbolic": run_symbolic, "untyped": run_untyped}
+FORMS = {"static": run_static, "symbolic": run_symbolic, "untyped": run_untyped, "declared": run_declared}
 
 
-def check(program, *arrays, expected=None, forms=("static", "symbolic", "untyped"), rtol=1e-12):
+def check(program, *arrays, expected=None, forms=tuple(FORMS), rtol=1e-12):
     """`program(xp, *arrays)` on expressions gives dtype, shape and values of `expected(np, ...)` (default: the program itself)."""
     arrays = [np.asarray(a) for a in arrays]
     with np.errstate(all="ignore"):

@@ -143,7 +143,8 @@ def test_symbolic_slices_clamp_like_numpy(length):
 
 
 def test_sizes_as_indices():
-    check(lambda xp, x: (x[x.shape[0] - 1], x[:x.shape[0] // 2], x[x.shape[0] - 2:], x[:, :x.shape[0]]), X)
+    check(lambda xp, x: (x[x.shape[0] - 1], x[:x.shape[0] // 2], x[x.shape[0] - 2:], x[:, :x.shape[0]]), X,
+          forms=("static", "symbolic", "declared"))
 
 
 def test_take():
