@@ -7,7 +7,7 @@ import re
 from ..dsl.errors import CompileError
 from ..dsl.size import Dim, Size, render
 from . import machine
-from .cuda_ops import C_TYPE, FLOAT, literal, spell
+from .cuda_ops import C_TYPE, FLOAT, HELPERS, literal, spell
 from .cuda_plan import PARTIALS, is_symbol
 from .machine import Routine
 from .program import Extent, Literal, Offset, Operand
@@ -21,7 +21,8 @@ RESERVED = frozenset("""
     thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
     threadIdx blockIdx blockDim gridDim warpSize dim3 index_t thread threads lo hi first last rows_per_chunk aligned error head start lane linux unix
     i386 assert errno stdin stdout stderr isnan isinf isfinite signbit
-""".split()) | {m for t in FLOAT.values() for f in ("", "f") for m in re.findall(r"\b[a-z_0-9]+(?=\()", t.replace("{f}", f))}
+""".split()) | {name for text in (*FLOAT.values(), *HELPERS.values()) for suffix in ("", "f")
+                for name in re.findall(r"\b[a-z_0-9]+(?=\()", text.replace("{f}", suffix))}
 
 # Names of helpers, of size arguments and of values beside a name; macros, which are in capitals.
 _TAKEN = r"pb_\w+|size_\d+|\w+_pack\d*|\w+_next|_*[A-Z][A-Z0-9_]+|__\w+"
