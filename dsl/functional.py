@@ -24,17 +24,18 @@ def grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = 
     """The gradient of a scalar expression, or of a function with a scalar result.
 
     Of an expression: `wrt` is a Var, a name or a nest of them (default: every Var not declared of an integer or bool
-    dtype); the result is a nest of expressions alike (for the default a dict by name, or one expression where there is
-    one variable). Of a function: a function of the same arguments. `argnums` (or `wrt`, the second argument) is a position,
-    a name or a tuple of them, default 0; the result has the structure of that argument. `has_aux`: the function returns
-    (value, aux) and its gradient (gradient, aux).
+    dtype); the result is a nest of expressions alike (for the default a dict by name, or one expression where there
+    is one variable). Of a function: a function of the same arguments. `argnums` (or `wrt`, the second argument) is a
+    position, a name or a tuple of them, default 0; the result has the structure of that argument. `has_aux`: the
+    function returns (value, aux) and its gradient (gradient, aux).
 
     Shapes and dtypes are those of the variables. Raises ShapeError for a result that is no scalar, NotDifferentiable
-    where no path to a variable has a derivative. An argument that the result does not depend on gives zeros and a warning.
+    where no path to a variable has a derivative. An argument that the result does not depend on gives zeros and a
+    warning.
 
-    >>> import pullback as pb
+    >>> import numpy as np, pullback as pb
     >>> x = pb.Var('x')
-    >>> pb.compile(pb.grad(pb.sum(x * x), x))(x=[1.0, 2.0])
+    >>> pb.compile(pb.grad(pb.sum(x * x), x))(x=np.array([1.0, 2.0]))
     array([2., 4.])
     >>> pb.grad(lambda x: x ** 3)(2.0)
     array(12.)
@@ -59,8 +60,9 @@ def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnu
 def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) -> Any:
     """The derivative along a tangent.
 
-    `jvp(expression, {variable or name: tangent})` is an expression like the first. `jvp(f, primals, tangents)`, with a
-    tuple of arguments and one of tangents like them, is (f(*primals), tangent of the result), followed by aux with `has_aux`.
+    `jvp(expression, {variable or name: tangent})` is an expression like the first. `jvp(f, primals, tangents)`, with
+    a tuple of arguments and one of tangents like them, is (f(*primals), tangent of the result), followed by aux with
+    `has_aux`.
 
     >>> import pullback as pb
     >>> pb.jvp(lambda x: x * x, (3.0,), (1.0,))
@@ -87,7 +89,7 @@ def vjp(target: Any, *args: Any, has_aux: bool = False, wrt: Any = None) -> Any:
     """The derivative pulled back along a cotangent.
 
     `vjp(expression, cotangent, wrt=None)` gives the cotangents of variables as a nest like `wrt`. `vjp(f, *primals)`
-    gives (f(*primals), pullback), followed by aux with `has_aux`; `pullback(cotangent)` is the tuple of the cotangents of
+    gives (f(*primals), pullback), followed by aux with `has_aux`; `pullback(cotangent)` is the tuple of cotangents of
     `primals`.
 
     >>> import pullback as pb

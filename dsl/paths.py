@@ -18,8 +18,8 @@ def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
     """The keys of the variables that typed `outputs` depend on, or that were in what they are derivatives of.
 
     Raises NotDifferentiable for a result or a variable that is no float, and where every path from a result to one of
-    `wrt` goes through an operation without derivative, naming it. A path through stop_gradient is zero by choice, and so is
-    whatever a derivative of an expression that had a path no longer depends on.
+    `wrt` goes through an operation without derivative, naming it. A path through stop_gradient is zero by choice, and
+    so is whatever a derivative of an expression that had a path no longer depends on.
     """
     for output in outputs:
         if output.dtype.kind != "f":
