@@ -57,10 +57,10 @@ def cos_near(code: Code, r: Value, low: Value) -> Pair:
 
 def _wave(code: Code, x: Value, shift: int) -> Value:
     bits, r, low = quadrant(code, x)
-    turned = bits + shift if shift else bits
+    phase = bits + shift if shift else bits
     s, c = (a + b for a, b in (sin_near(code, r, low), cos_near(code, r, low)))
-    chosen = code.where((turned & 1).equals(0), s, c)
-    sign = (turned & 2) << (MANTISSA[x.dtype] + (10 if code.double else 7))
+    chosen = code.where((phase & 1).equals(0), s, c)
+    sign = (phase & 2) << (MANTISSA[x.dtype] + (10 if code.double else 7))
     return code.from_bits(code.bits(chosen) ^ sign)
 
 
