@@ -91,7 +91,9 @@ def linear(g: Expr, function: Callable[[Expr], Expr]) -> Expr:
 
 
 def summed(g: Expr, axes: tuple[int, ...]) -> Expr:
-    """The sum of g over `axes`; a mask that is the same all along them stays outside."""
+    """The sum of g over `axes`; a sign, and a mask that is the same all along them, stay outside."""
+    if g.op == "negative":
+        return negated(summed(g.args[0], axes))
     if g.op == "mask" and g.args[0].op == "broadcast":
         condition, (dims, _) = g.args[0].args[0], g.args[0].attrs
         if not set(dims) & set(axes):

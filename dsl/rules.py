@@ -315,23 +315,34 @@ def _kept(node: Expr) -> tuple[int, ...]:
 
 def _reduce_forward(node: Expr, tangents: Tangents) -> Expr:
     tangent, (op, axes) = _only(tangents), node.attrs
-    return reduce(tangent if op == "add" else scale(tangent, _share_of_fold(node)), "add", axes)
+    if op == "add":
+        return reduce(tangent, "add", axes)
+    if op == "multiply":
+        return reduce(scale(tangent, _products_of_others(node.args[0], axes)), "add", axes)
+    winners, count = _winners(node)
+    return quotient(reduce(masked(winners, tangent), "add", axes), count)
 
 
 def _reduce_reverse(node: Expr, g: Expr, index: int) -> Expr:
-    x = node.args[0]
-    spread = linear(g, lambda y: broadcast(y, _kept(node), x.shape))
-    return spread if node.attrs[0] == "add" else scale(spread, _share_of_fold(node))
-
-
-def _share_of_fold(node: Expr) -> Expr:
-    """The derivative of a product, minimum or maximum with respect to each element."""
-    (op, axes), x = node.attrs, node.args[0]
+    op, axes = node.attrs
+    if op == "add":
+        return _spread(node, g)
     if op == "multiply":
-        return _products_of_others(x, axes)
-    same = elementwise("equal", x, broadcast(node, _kept(node), x.shape))
-    ties = reduce(cast(same, x.dtype), "add", axes)
-    return masked(same, broadcast(quotient(ones(ties.shape, x.dtype), ties), _kept(node), x.shape))
+        return scale(_spread(node, g), _products_of_others(node.args[0], axes))
+    winners, count = _winners(node)
+    return masked(winners, _spread(node, quotient(g, count)))
+
+
+def _spread(node: Expr, g: Expr) -> Expr:
+    """g, of the shape of a fold, repeated along the axes that were folded."""
+    return linear(g, lambda y: broadcast(y, _kept(node), node.args[0].shape))
+
+
+def _winners(node: Expr) -> tuple[Expr, Expr]:
+    """Which elements are the minimum or maximum, and for each fold how many; they share the derivative equally."""
+    x = node.args[0]
+    same = elementwise("equal", x, _spread(node, node))
+    return same, reduce(cast(same, x.dtype), "add", node.attrs[1])
 
 
 def _products_of_others(x: Expr, axes: tuple[int, ...]) -> Expr:
