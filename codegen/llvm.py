@@ -167,9 +167,9 @@ class Entry:
     def _scalar(self, buffer: str) -> str:
         """The value of a scalar buffer, read by every thread after it was written and before it is written again."""
         kind = "i8" if self.program.buffers[buffer].dtype == "bool" else "i64"
-        self.f.line("call void @meet(ptr %args, ptr %pending)")
+        self.f.line("call void @meet(ptr %args, ptr %pending, i64 %thread)")
         value = self.f.emit(f"load volatile {kind}, ptr {self._pointer(buffer)}")
-        self.f.line("call void @meet_again(ptr %args)")
+        self.f.line("call void @meet_again(ptr %args, i64 %thread)")
         return value
 
     def _set_index(self, loop: Loop, value: str) -> None:

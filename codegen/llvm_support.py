@@ -4,28 +4,52 @@ SHARING = """
 declare i32 @sched_yield()
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
 
-; the team's words: [0] chunks taken, [8] threads arrived, [16] meetings so far; each on a cache line of its own
-define internal void @meet_all(ptr %args, i64 %threads) noinline #0 {
+; The team's words: [0] chunks taken, [8] members waiting, [16] meetings so far, [24] members who joined this job and a bit
+; that closes it, [32] how many thread 0 then counted, itself included. Who wakes too late finds the job closed and stays out,
+; so nobody waits for a thread that the system has not started yet.
+define internal void @meet_all(ptr %args, i64 %thread) noinline #0 {
 entry:
   %team.place = getelementptr i64, ptr %args, i64 4
   %team = load ptr, ptr %team.place
-  %arrived = getelementptr i64, ptr %team, i64 8
+  %waiting = getelementptr i64, ptr %team, i64 8
   %meetings = getelementptr i64, ptr %team, i64 16
   %number = load atomic i64, ptr %meetings monotonic, align 8
-  %before = atomicrmw add ptr %arrived, i64 1 acq_rel
-  %missing = sub i64 %threads, 1
-  %last = icmp eq i64 %before, %missing
-  br i1 %last, label %release, label %wait
-release:
-  store atomic i64 0, ptr %arrived monotonic, align 8
+  %first = icmp eq i64 %thread, 0
+  br i1 %first, label %lead, label %follow
+lead:
+  %counted.place = getelementptr i64, ptr %team, i64 32
+  %counted = load i64, ptr %counted.place
+  %known = icmp ne i64 %counted, 0
+  br i1 %known, label %gather, label %close
+close:
+  %joined.place = getelementptr i64, ptr %team, i64 24
+  %joined.before = atomicrmw or ptr %joined.place, i64 4294967296 acq_rel
+  %joined = add i64 %joined.before, 1
+  store i64 %joined, ptr %counted.place
+  br label %gather
+gather:
+  %members = phi i64 [ %counted, %lead ], [ %joined, %close ]
+  %others = add i64 %members, -1
+  call void @wait_until(ptr %waiting, i64 %others)
+  store atomic i64 0, ptr %waiting monotonic, align 8
   store atomic i64 0, ptr %team monotonic, align 8
   %next = add i64 %number, 1
   store atomic i64 %next, ptr %meetings release, align 8
   ret void
+follow:
+  %after = add i64 %number, 1
+  atomicrmw add ptr %waiting, i64 1 acq_rel
+  call void @wait_until(ptr %meetings, i64 %after)
+  ret void
+}
+
+define internal void @wait_until(ptr %place, i64 %value) #0 {
+entry:
+  br label %wait
 wait:
   %turn = phi i64 [ 0, %entry ], [ %turn.next, %again ], [ 0, %yield ]
-  %seen = load atomic i64, ptr %meetings acquire, align 8
-  %over = icmp ne i64 %seen, %number
+  %seen = load atomic i64, ptr %place acquire, align 8
+  %over = icmp eq i64 %seen, %value
   br i1 %over, label %done, label %pause
 pause:
   call void asm sideeffect "PAUSE", ""()
@@ -42,29 +66,25 @@ done:
 }
 
 ; Wait for what thread 0 did alone.
-define internal void @meet(ptr %args, ptr %pending) #0 {
-  %place = getelementptr i64, ptr %args, i64 5
-  %threads = load i64, ptr %place
-  %alone = icmp sle i64 %threads, 1
+define internal void @meet(ptr %args, ptr %pending, i64 %thread) #0 {
   %waiting = load i64, ptr %pending
   %idle = icmp eq i64 %waiting, 0
-  %skip = or i1 %alone, %idle
-  br i1 %skip, label %done, label %wait
+  br i1 %idle, label %done, label %wait
 wait:
-  call void @meet_all(ptr %args, i64 %threads)
+  call void @meet_again(ptr %args, i64 %thread)
   store i64 0, ptr %pending
   br label %done
 done:
   ret void
 }
 
-define internal void @meet_again(ptr %args) #0 {
+define internal void @meet_again(ptr %args, i64 %thread) #0 {
   %place = getelementptr i64, ptr %args, i64 5
   %threads = load i64, ptr %place
   %alone = icmp sle i64 %threads, 1
   br i1 %alone, label %done, label %wait
 wait:
-  call void @meet_all(ptr %args, i64 %threads)
+  call void @meet_all(ptr %args, i64 %thread)
   br label %done
 done:
   ret void
@@ -101,7 +121,7 @@ many:
   %alone = icmp sle i64 %threads, 1
   br i1 %alone, label %next_alone, label %together
 together:
-  call void @meet(ptr %args, ptr %pending)
+  call void @meet(ptr %args, ptr %pending, i64 %thread)
   br label %next
 next_alone:
   %number = phi i64 [ 0, %many ], [ %number.next, %turn_alone ]
@@ -119,7 +139,7 @@ turn:
   call void @run_chunk(ptr %kernel, ptr %bufs, ptr %sizes, ptr %error, i64 %taken, i64 %each, i64 %rows)
   br label %next
 finish:
-  call void @meet_all(ptr %args, i64 %threads)
+  call void @meet_all(ptr %args, i64 %thread)
   br label %done
 done:
   ret void

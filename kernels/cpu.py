@@ -14,17 +14,22 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..codegen.chunks import chunked_kernels, count_chunks
 from ..codegen.llvm import ARGUMENTS
 from ..codegen.program import Kernel, Library, Program, walk_steps, walk_stmts
 from ..dsl.errors import CompileError
 from ..dsl.size import render
+from . import team
 
 _lock = threading.RLock()
 _engines: list[Any] = []  # loaded code lives as long as the process
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 WORDS = len(ARGUMENTS)
 NO_ERROR = -1
+# Larger workspaces go back to the system after a call.
+KEPT = 256 << 20
 
 
 @functools.cache
@@ -79,18 +84,18 @@ def assembly(text: str) -> str:
         return machine.emit_assembly(_module(text, machine))
 
 
-def load_object(data: bytes, entry: str = "program") -> int:
-    """Map object code into this process; returns the address of `entry`."""
+def load_functions(data: bytes, names: Sequence[str]) -> list[int]:
+    """Map object code into this process; returns the addresses of its functions `names`."""
     llvm = _llvm()
     with _lock:
         engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
         engine.add_object_file(llvm.ObjectFileRef.from_data(data))
         engine.finalize_object()
         _engines.append(engine)
-        address = engine.get_function_address(entry)
-    if not address:
-        raise CompileError(f"the object code has no function {entry!r}; remove it from the cache folder")
-    return address
+        addresses = [engine.get_function_address(name) for name in names]
+    if not all(addresses):
+        raise CompileError(f"the object code lacks {names}; remove it from the cache folder")
+    return addresses
 
 
 def layout(program: Program) -> dict[str, Any]:
@@ -132,7 +137,7 @@ class Bound:
         self.pointer = self.sizes.buffer_info()[0]
         self.workspace: int = eval(facts["workspace"], names, values)  # noqa: S307
         self.cost: int = eval(facts["cost"], names, values)  # noqa: S307
-        self.single = all(count == 1 for count in counts.values())
+        self.most = max(counts.values(), default=1)
 
 
 class CpuProgram:
@@ -144,9 +149,10 @@ class CpuProgram:
 
     def __init__(self, data: bytes, facts: dict[str, Any]) -> None:
         self.facts = facts
-        self.address = load_object(data)
+        (self.address,) = load_functions(data, ("program",))
         self._entry = _ENTRY(self.address)
         self._bound: dict[tuple[int, ...], Bound] = {}
+        self._arenas: list[np.ndarray] = []
         self._blas = 0
         if facts["blas"]:
             from .blas import table
@@ -168,11 +174,34 @@ class CpuProgram:
 
     def run(self, addresses: Sequence[int], sizes: tuple[int, ...]) -> int:
         bound = self.bind(sizes)
-        space = bytearray(bound.workspace + 64) if bound.workspace else None
-        workspace = 0
-        if space is not None:
-            start = ctypes.addressof(ctypes.c_char.from_buffer(space))
-            workspace = -(-start // 64) * 64
-        words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, 0, 1, *addresses))
-        self._entry(words.buffer_info()[0], 0)
+        if not bound.workspace:
+            return self._call(bound, 0, addresses)
+        arena = self._arena(bound.workspace + 64)
+        start = arena.__array_interface__["data"][0]
+        try:
+            return self._call(bound, -(-start // 64) * 64, addresses)
+        finally:
+            if arena.size <= KEPT:
+                self._arenas.append(arena)
+
+    def _arena(self, size: int) -> np.ndarray:
+        """Memory for the temporaries of one call: that of an earlier call if it is large enough."""
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            return np.empty(size, np.uint8)
+        return arena if arena.size >= size else np.empty(size, np.uint8)
+
+    def _call(self, bound: Bound, workspace: int, addresses: Sequence[int]) -> int:
+        shared = team.acquire(bound.cost, bound.most)
+        if shared is None:
+            words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, 0, 1, *addresses))
+            self._entry(words.buffer_info()[0], 0)
+            return words[2]
+        crew, threads = shared
+        try:
+            words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, crew.address, threads, *addresses))
+            crew.run(self.address, words.buffer_info()[0], threads)
+        finally:
+            team.release()
         return words[2]
