@@ -37,7 +37,7 @@ def test_example_prints_what_is_shown(capsys):
             exec(compile(code, "README.md", "exec"), scope)
             printed = capsys.readouterr().out
             if following == "text":
-                assert printed.rstrip() == shown.rstrip()
+                assert [line.rstrip() for line in printed.rstrip().splitlines()] == shown.splitlines()
 
 
 PATHS = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`([\w./]+/[\w.]+\.\w+)`", README)
