@@ -50,6 +50,7 @@ FLOAT: dict[str, str] = {
 }
 INTEGER: dict[str, str] = {
     "add": "pb_wrap_add({0}, {1})", "subtract": "pb_wrap_subtract({0}, {1})", "multiply": "pb_wrap_multiply({0}, {1})",
+    "fma": "pb_wrap_add(pb_wrap_multiply({0}, {1}), {2})",
     "negative": "pb_wrap_subtract(({t})0, {0})", "square": "pb_wrap_multiply({0}, {0})",
     "abs": "{0} < 0 ? pb_wrap_subtract(({t})0, {0}) : {0}", "sign": "({t})(({0} > 0) - ({0} < 0))",
     "floor": "{0}", "ceil": "{0}", "trunc": "{0}", "round": "{0}",
@@ -61,6 +62,7 @@ INTEGER: dict[str, str] = {
     "bitwise_left_shift": "pb_left_shift({0}, {1})", "bitwise_right_shift": "pb_right_shift({0}, {1})",
 }
 BOOL: dict[str, str] = {
+    "fma": "({0} & {1}) | {2}",
     "add": "{0} | {1}", "multiply": "{0} & {1}", "maximum": "{0} | {1}", "minimum": "{0} & {1}", "abs": "{0}", "square": "{0}",
     "bitwise_and": "{0} & {1}", "bitwise_or": "{0} | {1}", "bitwise_xor": "{0} ^ {1}", "bitwise_invert": "!{0}",
     "power": "{0} | !{1}",
