@@ -17,7 +17,7 @@ from .errors import ShapeError
 from .node import Expr
 from .primitives import cast, scalar
 from .size import Dim, Size
-from .surface import size_value, surface
+from .surface import several, size_value, surface
 
 
 @surface
@@ -158,6 +158,7 @@ def _endpoint(value: Any) -> Expr:
 
 
 @surface
+@several(lambda *xs, **_: len(xs))
 def meshgrid(*xs: Any, indexing: str = "xy", sparse: bool = False) -> tuple[Expr, ...]:
     """Coordinate arrays of a grid from 1-D `xs`; indexing 'xy' swaps the first two axes."""
     if indexing not in ("xy", "ij"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,14 @@ def _parsed(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
     if len(given) != len(ranks):
         raise ShapeError(f"einsum {subscripts!r} has {len(given)} terms for {len(ranks)} operands")
     _check_letters(subscripts, [*given, right])
-    free = [c for c in map(chr, range(192, 1000)) if c.isalpha()]
+    free = [c for c in string.ascii_letters if c not in subscripts]
     widths = [rank - len(term.replace("...", "")) for term, rank in zip(given, ranks, strict=True)]
     for term, rank, width in zip(given, ranks, widths, strict=True):
         if width < 0 or (width and "..." not in term):
             raise ShapeError(f"einsum {subscripts!r}: the term {term!r} does not fit an operand of {rank} axes")
     widest = max((w for w, term in zip(widths, given, strict=True) if "..." in term), default=0)
+    if widest > len(free):
+        raise ShapeError(f"einsum {subscripts!r} names more than {len(string.ascii_letters)} axes")
     leading = "".join(free[:widest])
     inputs = [term.replace("...", leading[widest - w:]) for term, w in zip(given, widths, strict=True)]
     if arrow:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, einsum, neighbours, operators, ops, protocols  # noqa: F401  (they register the functions)
-from .aliases import INTERNAL, ALIASES
+from . import creation, einsum, joining, neighbours, operators, ops, protocols  # noqa: F401  (they register the functions)
+from .aliases import ALIASES, INTERNAL
 from .node import FUNCTIONS
 
 _NAMES = (

@@ -11,16 +11,11 @@ from . import primitives
 from . import size as sizes
 from .arguments import array, at_most, entries, integer, one_axis
 from .errors import ShapeError
+from .joining import part
 from .node import Expr
 from .primitives import cast, scalar, show_shape
 from .size import Dim, Size
 from .surface import surface
-
-
-def part(x: Expr, axis: int, start: Dim, length: Dim, step: int = 1) -> Expr:
-    """`length` elements of `x` along `axis` from `start` in steps of `step`."""
-    ranges = tuple((start, step) if i == axis else (0, 1) for i in range(len(x.shape)))
-    return primitives.slice_(x, ranges, tuple(length if i == axis else d for i, d in enumerate(x.shape)))
 
 
 # ---- pad --------------------------------------------------------------------------------------------------------
@@ -48,10 +43,10 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
 
 def _pairs(value: Any, rank: int, what: str, convert: Callable[..., Any]) -> list[tuple[Any, Any]]:
     """`value` as one pair for each axis."""
-    given = [entries(v) for v in entries(value)] if isinstance(value, (tuple, list, Expr)) else [[value]]
-    if len(given) == 2 and all(len(g) == 1 for g in given):
-        given = [[given[0][0], given[1][0]]]
-    given = [g * 2 if len(g) == 1 else g for g in given]
+    given = entries(value)
+    if all(not isinstance(v, (tuple, list)) for v in given) and len(given) <= 2:      # one number, or one pair for all
+        given = [given]
+    given = [g * 2 if len(g) == 1 else g for g in map(entries, given)]
     given = given * rank if len(given) == 1 else given
     if len(given) != rank or any(len(g) != 2 for g in given):
         raise ShapeError(f"{what} is a number, a pair, or a pair for each of the {rank} axes, not {value!r}")

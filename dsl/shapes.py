@@ -1,4 +1,4 @@
-"""Functions that renumber, join and repeat elements without computing on them.
+"""Functions that renumber and repeat elements without computing on them.
 
 Raises ShapeError, saying both shapes, where arrays do not fit or an axis does not exist.
 """
@@ -14,9 +14,9 @@ from . import size as sizes
 from .arguments import all_axes, array, dimension, entries, integer, is_one, one_axis, repeats_to, shape_of
 from .errors import ShapeError
 from .node import FUNCTIONS, Expr
-from .primitives import cast, show_shape
+from .primitives import show_shape
 from .size import Dim, Size
-from .surface import surface
+from .surface import several, surface
 
 
 # ---- shape ------------------------------------------------------------------------------------------------------
@@ -116,7 +116,8 @@ def squeeze(x: Any, axis: Any = None) -> Expr:
     return primitives.reshape(x, tuple(d for i, d in enumerate(x.shape) if i not in axes))
 
 
-def _at_least(x: Expr, rank: int) -> Expr:
+def at_least_axes(x: Expr, rank: int) -> Expr:
+    """`x` with at least `rank` axes, new ones where NumPy's atleast functions put them."""
     missing = rank - len(x.shape)
     if missing <= 0:
         return x
@@ -125,24 +126,27 @@ def _at_least(x: Expr, rank: int) -> Expr:
     return primitives.reshape(x, ((1,) * missing + x.shape))
 
 
+@surface
+def at_least(x: Any, rank: int) -> Expr:
+    """`x` with at least `rank` axes, new ones where NumPy's atleast_1d, _2d and _3d put them."""
+    return at_least_axes(array(x), rank)
+
+
 def _at_least_all(xs: tuple[Any, ...], rank: int) -> Any:
-    results = tuple(_at_least(array(x), rank) for x in xs)
+    results = tuple(at_least(x, rank) for x in xs)
     return results[0] if len(results) == 1 else results
 
 
-@surface
 def atleast_1d(*xs: Any) -> Any:
     """Arrays with at least one axis."""
     return _at_least_all(xs, 1)
 
 
-@surface
 def atleast_2d(*xs: Any) -> Any:
     """Arrays with at least two axes, new ones in front."""
     return _at_least_all(xs, 2)
 
 
-@surface
 def atleast_3d(*xs: Any) -> Any:
     """Arrays with at least three axes, placed as NumPy places them."""
     return _at_least_all(xs, 3)
@@ -214,7 +218,7 @@ def _flipped(x: Expr, axes: tuple[int, ...]) -> Expr:
 @surface
 def flipud(x: Any) -> Expr:
     """`x` backwards along its first axis."""
-    x = _at_least(array(x), 1)
+    x = at_least_axes(array(x), 1)
     return _flipped(x, (0,))
 
 
@@ -236,6 +240,7 @@ def broadcast_to(x: Any, shape: Any) -> Expr:
 
 
 @surface
+@several(lambda *xs: len(xs))
 def broadcast_arrays(*xs: Any) -> tuple[Expr, ...]:
     """`xs` repeated to the shape they have together."""
     parts = [array(x) for x in xs]
@@ -291,93 +296,7 @@ def _repeat_each(x: Expr, counts: np.ndarray, axis: int) -> Expr:
     return primitives.transpose(gathered, (*range(1, axis + 1), 0, *range(axis + 1, len(x.shape))))
 
 
-# ---- joining and splitting --------------------------------------------------------------------------------------
-def _common_parts(arrays: Any, dtype: Any = None) -> list[Expr]:
-    parts = [array(a) for a in arrays]
-    if not parts:
-        raise ShapeError("there is nothing to join: give at least one array")
-    common = np.result_type(*[p.dtype for p in parts]) if dtype is None else np.dtype(dtype)
-    return [cast(p, common) for p in parts]
 
-
-@surface
-def concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Expr:
-    """`arrays` one after another along `axis` (None: flattened); their other axes agree."""
-    parts = _common_parts(arrays, dtype)
-    if axis is None:
-        return primitives.concat([primitives.reshape(p, (sizes.product(p.shape),)) for p in parts], 0)
-    return primitives.concat(parts, one_axis(axis, len(parts[0].shape)))
-
-
-@surface
-def stack(arrays: Any, axis: Any = 0, dtype: Any = None) -> Expr:
-    """`arrays` of one shape side by side along a new `axis`."""
-    parts = _common_parts(arrays, dtype)
-    first = parts[0].shape
-    for p in parts:
-        if len(p.shape) != len(first) or not all(map(sizes.equal, p.shape, first)):
-            raise ShapeError(f"cannot stack {show_shape(first)} and {show_shape(p.shape)}: the shapes must agree")
-    at = one_axis(axis, len(first) + 1)
-    return primitives.concat([primitives.reshape(p, (*first[:at], 1, *first[at:])) for p in parts], at)
-
-
-@surface
-def hstack(arrays: Any) -> Expr:
-    """`arrays` one after another along the second axis, 1-D ones along the first."""
-    parts = [_at_least(p, 1) for p in _common_parts(arrays)]
-    return primitives.concat(parts, 0 if len(parts[0].shape) == 1 else 1)
-
-
-@surface
-def vstack(arrays: Any) -> Expr:
-    """`arrays` one below another; 1-D ones are rows."""
-    return primitives.concat([_at_least(p, 2) for p in _common_parts(arrays)], 0)
-
-
-@surface
-def dstack(arrays: Any) -> Expr:
-    """`arrays` one behind another along the third axis."""
-    return primitives.concat([_at_least(p, 3) for p in _common_parts(arrays)], 2)
-
-
-@surface
-def column_stack(arrays: Any) -> Expr:
-    """1-D `arrays` as columns of a matrix; 2-D ones side by side."""
-    parts = [primitives.reshape(p, (*_at_least(p, 1).shape, 1)) if len(p.shape) < 2 else p for p in _common_parts(arrays)]
-    return primitives.concat(parts, 1)
-
-
-@surface
-def unstack(x: Any, axis: Any = 0) -> tuple[Expr, ...]:
-    """The parts of `x` along `axis`, one for each index."""
-    x = array(x)
-    at = one_axis(axis, len(x.shape))
-    return tuple(_part(x, at, i, 1, keep=False) for i in range(integer(x.shape[at])))
-
-
-@surface
-def split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Expr]:
-    """`x` cut along `axis` into equal sections, or before each of the given indices."""
-    x = array(x)
-    at = one_axis(axis, len(x.shape))
-    length = x.shape[at]
-    if isinstance(indices_or_sections, (tuple, list)) or isinstance(indices_or_sections, Expr) and indices_or_sections.shape:
-        total = integer(length, "the size of the axis that is cut")
-        cuts = [slice(None, i).indices(total)[1] for i in map(integer, entries(indices_or_sections))]
-        bounds = [0, *cuts, total]
-        return [_part(x, at, a, max(b - a, 0)) for a, b in zip(bounds, bounds[1:], strict=False)]
-    sections = integer(indices_or_sections, "sections")
-    part = sizes.floordiv(length, sections)
-    if not sizes.equal(part * sections, length):
-        raise ShapeError(f"axis {at} of {show_shape(x.shape)} does not divide into {sections} equal sections")
-    return [_part(x, at, i * part, part) for i in range(sections)]
-
-
-def _part(x: Expr, axis: int, start: Dim, length: Dim, keep: bool = True) -> Expr:
-    ranges = tuple((start, 1) if i == axis else (0, 1) for i in range(len(x.shape)))
-    part = primitives.slice_(x, ranges, tuple(length if i == axis else d for i, d in enumerate(x.shape)))
-    return part if keep else primitives.reshape(part, tuple(d for i, d in enumerate(x.shape) if i != axis))
-
-
-# Sizes are known or not there at all, so these never wait for the arrays of a call.
-FUNCTIONS.update(shape=shape, ndim=ndim, size=size, broadcast_shapes=broadcast_shapes)
+# These wait for the arrays of a call in their parts only, or never.
+FUNCTIONS.update(shape=shape, ndim=ndim, size=size, broadcast_shapes=broadcast_shapes,
+                 atleast_1d=atleast_1d, atleast_2d=atleast_2d, atleast_3d=atleast_3d)

@@ -39,6 +39,16 @@ def surface(function: Function) -> Function:
     return call
 
 
+def several(count: Callable[..., int]) -> Callable[[Function], Function]:
+    """Mark a function that returns several expressions; `count` tells how many from its arguments, also untyped ones."""
+
+    def mark(function: Function) -> Function:
+        setattr(function, "count", count)
+        return function
+
+    return mark
+
+
 def as_expr(value: Any, dtype: Any = None) -> Expr:
     """`value` as an expression: arrays are copied as they are now, a Python number takes `dtype` (default: its own)."""
     if isinstance(value, Expr):
@@ -186,6 +196,9 @@ def _defer(name: str, function: Function, args: Any, kwargs: Any, leaves: list[E
     if isinstance(shadow, (tuple, list)):
         call = make("call", unique, (name, structure))
         return type(shadow)(make("item", (call,), (i,), None, None, s) for i, s in enumerate(shadow))
+    if hasattr(function, "count"):
+        call = make("call", unique, (name, structure))
+        return tuple(make("item", (call,), (i,)) for i in range(getattr(function, "count")(*args, **kwargs)))
     return make("call", unique, (name, structure), None, None, shadow)
 
 
