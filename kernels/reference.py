@@ -218,15 +218,47 @@ def _pack(node: Expr, sizes: Sizes, *parts: np.ndarray) -> Any:
 
 
 def _item(node: Expr, sizes: Sizes, parts: tuple) -> Any:
-    return parts[node.attrs[0]]
+    """What a loop stacked is as long as its bound; turns that were not taken are zero."""
+    part = parts[node.attrs[0]]
+    if not isinstance(part, list):
+        return part
+    whole = np.zeros(_shape(node.shape, sizes), node.dtype)
+    for turn, value in enumerate(part):
+        whole[turn] = value
+    return whole
 
 
-# Loops and branches come here too: `loop` evaluates its body with `evaluate` once per iteration and returns a tuple.
+def _loop(node: Expr, sizes: Sizes, *args: np.ndarray) -> tuple:
+    """The body once per turn; see dsl/loop.py for the order of results."""
+    body, count = node.attrs
+    values = list(args)
+    turns = values.pop(0) if count == "argument" else None if count is None else size_of(count, sizes)
+    carries = values[: len(body.carries)]
+    operands = dict(zip(body.operands, values[len(body.carries):], strict=True))
+    stacked: list[list[np.ndarray]] = [[] for _ in body.stacked]
+    states: list[list[np.ndarray]] = [[] for _ in carries]
+    trips = 0
+    while True:
+        known = {body.index: np.int64(trips), **dict(zip(body.carries, carries, strict=True)), **operands}
+        if turns is not None and trips >= turns or turns is None and not evaluate([body.test], known, sizes)[0]:
+            break
+        if turns is None and body.limit is not None and trips >= size_of(body.limit, sizes):
+            raise PullbackError(f"a while loop took more than max_steps={size_of(body.limit, sizes)} turns")
+        for kept, state in zip(states, carries, strict=True):
+            kept.append(state)
+        out = evaluate([*body.results, *body.stacked], known, sizes)
+        carries = out[: len(carries)]
+        for kept, value in zip(stacked, out[len(carries):], strict=True):
+            kept.append(value)
+        trips += 1
+    return (*carries, *stacked, *states, trips)
+
+
 RULES: dict[str, Rule] = {
     "var": _var, "const": _const, "size": _size, "iota": _iota,
     "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose,
     "slice": _slice, "place": _place, "concat": _concat, "update": _update,
     "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
-    "pack": _pack, "item": _item,
+    "pack": _pack, "item": _item, "loop": _loop,
 }

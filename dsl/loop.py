@@ -1,0 +1,161 @@
+"""Loops as nodes: a body graph that is repeated.
+
+`loop(count?, *inits, *operands; body, count)` has several results, taken by `item`: the carries after the last turn, values stacked
+over the turns, for each carry the trajectory of its states before each turn, and the number of turns. Only what is asked for is
+computed. Bound variables are fresh in every trace; what the body uses from outside becomes an operand.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .node import Expr, make, rebuild, rewrite, toposort
+from .primitives import elementwise
+from .size import Dim, maximum, minimum
+from .surface import size_value
+
+_serial = itertools.count()
+VIEWS = {"broadcast", "transpose", "slice", "reshape"}
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One turn of a loop, in bound variables: `index`, `carries` and `operands` in; `results` (the next carries) and `stacked` out.
+
+    `test`: whether to take another turn, for a loop without count, of at most `limit` turns.
+    """
+
+    index: Expr
+    carries: tuple[Expr, ...]
+    operands: tuple[Expr, ...]
+    results: tuple[Expr, ...]
+    stacked: tuple[Expr, ...] = ()
+    test: Expr | None = None
+    limit: Dim | None = None
+    checkpoint: str = "all"
+
+    def roots(self) -> list[Expr]:
+        return [*self.results, *self.stacked, *([] if self.test is None else [self.test])]
+
+    def with_roots(self, roots: Sequence[Expr], **changes: object) -> Body:
+        count, stacked = len(self.results), len(self.stacked)
+        test = roots[count + stacked] if self.test is not None else None
+        return replace(self, results=tuple(roots[:count]), stacked=tuple(roots[count: count + stacked]), test=test, **changes)  # type: ignore[arg-type]
+
+
+class Loop:
+    """A view of a loop node: its parts by name."""
+
+    def __init__(self, node: Expr) -> None:
+        self.node = node
+        self.body: Body = node.attrs[0]
+        self.count: Dim | Expr | None = node.attrs[1]
+        args = list(node.args)
+        if self.count == "argument":
+            self.count = args.pop(0)
+        carries = len(self.body.carries)
+        self.inits, self.operands = tuple(args[:carries]), tuple(args[carries:])
+
+    @property
+    def turns(self) -> Dim | None:
+        """The length of stacked results: the count, or its bound."""
+        return self.body.limit if self.count is None or isinstance(self.count, Expr) else self.count
+
+    def item(self, kind: str, k: int = 0) -> Expr:
+        """A result: `kind` is carry, stacked, trajectory or trips."""
+        body, carries, stacked = self.body, len(self.body.carries), len(self.body.stacked)
+        if kind == "trips":
+            return make("item", (self.node,), (2 * carries + stacked,), np.int64, ())
+        like = body.carries[k] if kind != "stacked" else body.stacked[k]
+        place = {"carry": k, "stacked": carries + k, "trajectory": carries + stacked + k}[kind]
+        if kind != "carry" and self.turns is None:
+            raise ValueError("a loop without a bound on its turns has no stacked results: give max_steps")
+        shape = like.shape if kind == "carry" else (self.turns, *like.shape)
+        return make("item", (self.node,), (place,), like.dtype, shape)
+
+    def kind_of(self, place: int) -> tuple[str, int]:
+        """The kind and number of the result at `place`."""
+        carries, stacked = len(self.body.carries), len(self.body.stacked)
+        if place < carries:
+            return "carry", place
+        if place < carries + stacked:
+            return "stacked", place - carries
+        return ("trajectory", place - carries - stacked) if place < 2 * carries + stacked else ("trips", 0)
+
+
+def bound(dtype: object, shape: tuple = ()) -> Expr:
+    """A fresh variable of a body."""
+    return make("bound", (), (next(_serial),), dtype, shape)
+
+
+def repeat(count: Dim | Expr | None, inits: Sequence[Expr], turn: Callable[[Expr, list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]],
+           test: Callable[[list[Expr]], Expr] | None = None, limit: Dim | None = None, checkpoint: str = "all") -> Loop:
+    """A loop over `turn(index, carries) -> (next carries, values to stack)`: `count` turns, or while `test(carries)` holds."""
+    index, carries = bound(np.int64), [bound(x.dtype, x.shape) for x in inits]
+    results, stacked = turn(index, carries)
+    body = Body(index, tuple(carries), (), tuple(results), tuple(stacked), None if test is None else test(carries), limit, checkpoint)
+    return close(body, count, inits)
+
+
+def close(body: Body, count: Dim | Expr | None, inits: Sequence[Expr]) -> Loop:
+    """The loop node of `body`, with what it uses from outside as operands."""
+    own = {body.index, *body.carries, *body.operands}
+    depends = set(own)
+    order = toposort(body.roots())
+    for node in order:
+        if any(a in depends for a in node.args):
+            depends.add(node)
+    outside: dict[Expr, Expr] = {}
+
+    def visit(node: Expr) -> None:
+        stack = [node]
+        while stack:
+            top = stack.pop()
+            if top in depends or top in outside or _inline(top):
+                stack.extend(top.args if top not in depends and top not in outside else ())
+            elif top.op in VIEWS:
+                stack.extend(top.args)
+            else:
+                outside[top] = bound(top.dtype, top.shape)
+
+    for node in order:
+        if node in depends:
+            for arg in node.args:
+                visit(arg)
+    for root in body.roots():
+        visit(root)
+    roots = rewrite(body.roots(), rebuild, {**outside, **{b: b for b in own}})
+    closed = body.with_roots(roots, operands=(*body.operands, *outside.values()))
+    dynamic = isinstance(count, Expr)
+    args = (*((count,) if dynamic else ()), *inits, *outside)
+    return Loop(make("loop", args, (closed, "argument" if dynamic else count)))  # type: ignore[arg-type]
+
+
+def _inline(node: Expr) -> bool:
+    """Constants and sizes are as cheap inside."""
+    return node.op in ("size", "iota") or node.op == "const" and not node.shape
+
+
+def tiled(loop: Loop, every: Dim) -> Loop:
+    """The same loop as segments of `every` turns: its reverse keeps the states at the segments' starts and repeats a segment."""
+    assert not loop.body.stacked and loop.body.test is None and not isinstance(loop.count, Expr) and loop.count is not None
+    count, body = loop.count, loop.body
+    segments = (count + (every - 1)) // every
+
+    def segment(number: Expr, carries: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+        start = elementwise("multiply", number, size_value(every))
+        rest = elementwise("minimum", size_value(every), elementwise("subtract", size_value(count), start))
+
+        def turn(index: Expr, inner: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+            here = elementwise("add", start, index)
+            known = {body.index: here, **dict(zip(body.carries, inner, strict=True)), **dict(zip(body.operands, loop.operands, strict=True))}
+            return rewrite(body.results, rebuild, known), ()
+
+        inside = repeat(rest, carries, turn, limit=minimum(every, maximum(count, 0)))
+        return [inside.item("carry", k) for k in range(len(carries))], ()
+
+    return repeat(segments, loop.inits, segment, checkpoint=body.checkpoint)

@@ -1,0 +1,142 @@
+"""Derivatives of loops, as loops again.
+
+Reverse mode runs a loop backwards over the trajectories of the carries that its rules read (none for a linear body). With
+`checkpoint='none'` a past state is computed again from the start. All of it may be differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from .grad import jvp_of, vjp_of
+from .loop import Loop, repeat
+from .node import Expr, make, rebuild, rewrite, toposort
+from .primitives import cast, elementwise, full, gather, zeros_like
+from .rules import RULES, Rule, Tangents
+from .surface import as_expr, size_value
+
+@lru_cache(maxsize=256)
+def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None]:
+    """The cotangents of the arguments of `node`, from those of its results: one loop, run backwards."""
+    loop = Loop(node)
+    body, given = loop.body, {loop.kind_of(i): g for i, g in enumerate(parts) if g is not None}
+    floats = [k for k, c in enumerate(body.carries) if c.dtype.kind == "f"]
+    inputs = [j for j, o in enumerate(body.operands) if o.dtype.kind == "f"]
+    count = loop.item("trips") if loop.count is None else loop.count
+    last = as_expr(count) if isinstance(count, Expr) else size_value(count)
+    starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats] + [zeros_like(loop.operands[j]) for j in inputs]
+
+    def turn(back: Expr, adjoints: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+        index = elementwise("subtract", elementwise("subtract", last, back), size_value(1))
+        outputs = [body.results[k] for k in floats]
+        cotangents = list(adjoints[: len(floats)])
+        for s, value in enumerate(body.stacked):
+            if ("stacked", s) in given:
+                outputs.append(value)
+                cotangents.append(at(given["stacked", s], index))
+        wrt = [*(body.carries[k] for k in floats), *(body.operands[j] for j in inputs)]
+        shares: list[Expr | None] = list(vjp_of(outputs, cotangents, wrt))
+        states = _past_states(loop, shares, index)
+        found = iter(rewrite([s for s in shares if s is not None], rebuild, states))
+        shares = [None if s is None else next(found) for s in shares]
+        new = []
+        for at_k, (share, adjoint) in enumerate(zip(shares, adjoints, strict=True)):
+            if at_k < len(floats):
+                extra = given.get(("trajectory", floats[at_k]))
+                share = zeros_like(adjoint) if share is None else share
+                new.append(share if extra is None else elementwise("add", share, at(extra, index)))
+            else:
+                new.append(adjoint if share is None else accumulated(adjoint, share))
+        return new, ()
+
+    limit = loop.turns if isinstance(count, Expr) else None
+    backwards = repeat(count, starts, turn, limit=limit, checkpoint=body.checkpoint)
+    cotangents: list[Expr | None] = [None] * len(node.args)
+    shift = len(node.args) - len(loop.inits) - len(loop.operands)
+    for n, k in enumerate(floats):
+        cotangents[shift + k] = backwards.item("carry", n)
+    for n, j in enumerate(inputs):
+        cotangents[shift + len(loop.inits) + j] = backwards.item("carry", len(floats) + n)
+    return cotangents
+
+
+def _past_states(loop: Loop, shares: Sequence[Expr | None], index: Expr) -> dict[Expr, Expr]:
+    """What the body's variables were in turn `index`: stored, or computed again from the start."""
+    body = loop.body
+    read = set(toposort([s for s in shares if s is not None]))
+    known: dict[Expr, Expr] = {body.index: index, **dict(zip(body.operands, loop.operands, strict=True))}
+    needed = [k for k, c in enumerate(body.carries) if c in read]
+    if body.checkpoint == "none" and needed:
+        again = Loop(make("loop", (index, *loop.inits, *loop.operands), (replace(body, stacked=(), test=None, limit=loop.turns), "argument")))
+        known.update({body.carries[k]: again.item("carry", k) for k in needed})
+    else:
+        known.update({body.carries[k]: at(loop.item("trajectory", k), index) for k in needed})
+    return known
+
+
+def at(x: Expr, index: Expr) -> Expr:
+    """x[index] for a scalar index."""
+    return gather(x, [cast(index, np.int64)], (0,))
+
+
+def accumulated(total: Expr, share: Expr) -> Expr:
+    """total + share; what was scattered into zeros is scattered into the total instead, and so in place."""
+    if share.op == "scatter" and share.attrs[0] == "add" and _is_zero(share.args[0]):
+        return make("scatter", (total, *share.args[1:]), share.attrs, share.dtype, share.shape)
+    if share.op == "place" and _is_zero(share.args[1]):
+        return make("update", (total, share.args[0]), ("add", share.attrs[0]), share.dtype, share.shape)
+    return elementwise("add", total, share)
+
+
+def _is_zero(x: Expr) -> bool:
+    x = x.args[0] if x.op == "broadcast" else x
+    return x.op == "const" and not x.shape and not x.attrs[0].array
+
+
+def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | None]:
+    """The tangents of the results of `node`: a loop that carries states and their tangents."""
+    loop = Loop(node)
+    body, shift = loop.body, len(node.args) - len(loop.inits) - len(loop.operands)
+    floats = [k for k, c in enumerate(body.carries) if c.dtype.kind == "f"]
+    moving = {body.operands[j]: t for j, t in enumerate(tangents[shift + len(loop.inits):]) if t is not None}
+    starts = [tangents[shift + k] for k in floats]
+    starts = [zeros_like(loop.inits[k]) if t is None else t for k, t in zip(floats, starts, strict=True)]
+    carries = len(body.carries)
+
+    def turn(index: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+        known = {body.index: index, **dict(zip(body.carries, states[:carries], strict=True)), **dict(zip(body.operands, loop.operands, strict=True))}
+        outputs = rewrite([*body.results, *body.stacked], rebuild, known)
+        moved = {**{states[k]: states[carries + n] for n, k in enumerate(floats)}, **{known[o]: t for o, t in moving.items()}}
+        found = jvp_of([o for o in outputs if o.dtype.kind == "f"], moved)
+        filled = iter([full(o.shape, 0, o.dtype) if t is None else t for o, t in zip([o for o in outputs if o.dtype.kind == "f"], found, strict=True)])
+        each = [next(filled) if o.dtype.kind == "f" else None for o in outputs]
+        return [*outputs[:carries], *(t for t in each[:carries] if t is not None)], [t for t in each[carries:] if t is not None]
+
+    limit = body.limit
+    count = loop.item("trips") if loop.count is None else loop.count
+    along = repeat(count, [*loop.inits, *starts], turn, limit=limit, checkpoint=body.checkpoint)
+    results: list[Expr | None] = [None] * (2 * carries + len(body.stacked) + 1)
+    for n, k in enumerate(floats):
+        results[k] = along.item("carry", carries + n)
+        if along.turns is not None:
+            results[carries + len(body.stacked) + k] = along.item("trajectory", carries + n)
+    moving_stacked = [s for s, v in enumerate(body.stacked) if v.dtype.kind == "f"]
+    for n, s in enumerate(moving_stacked):
+        results[carries + s] = along.item("stacked", n)
+    return results
+
+
+def _loop_forward(node: Expr, tangents: Tangents) -> list[Expr | None]:
+    return forward_loop(node, tangents)
+
+
+def _loop_reverse(node: Expr, parts: Sequence[Expr | None], index: int) -> Expr | None:
+    """Of a node with several results: one cotangent each, or None."""
+    return reverse_loop(node, tuple(parts))[index]
+
+
+RULES["loop"] = Rule(_loop_forward, _loop_reverse)  # type: ignore[arg-type]
