@@ -7,16 +7,18 @@ a user wrote stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import ops
 from .node import Expr
-from .primitives import broadcast, elementwise, full, reduce
+from .primitives import broadcast, elementwise, full, reduce, zeros_like
 from .size import Dim
 from .surface import constant, size_value
+
+Tangents = Sequence[Expr | None]
 
 
 class Operations:
@@ -148,9 +150,10 @@ def sizes_like(dim: Dim, shape: tuple) -> Expr:
     return broadcast(size_value(dim), (), shape)
 
 
-def zeros(shape: tuple, dtype: Any) -> Expr:
-    return full(shape, 0, dtype)
-
-
 def ones(shape: tuple, dtype: Any) -> Expr:
     return broadcast(constant(np.ones((), dtype)), (), shape)
+
+
+def filled(tangents: Tangents, args: Sequence[Expr]) -> list[Expr]:
+    """`tangents` with zeros, like `args`, for None."""
+    return [zeros_like(a) if t is None else t for t, a in zip(tangents, args, strict=True)]

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import nest
-from .adjoint import ones
+from .adjoint import filled, ones
 from .errors import NotDifferentiable, ShapeError
-from .grad import conform, derivatives, filled, jvp_of, variables_of, vjp_of
+from .grad import conform, derivatives, jvp_of, variables_of, vjp_of
 from .node import FUNCTIONS, Expr, make, rebuild, rewrite, where
 from .paths import Key, check_paths, key, origins, remember
 from .primitives import show_shape

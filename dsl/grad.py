@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from . import nest
-from .adjoint import ones, total
+from .adjoint import filled, ones, total
 from .errors import NotDifferentiable, PullbackError, ShapeError
 from .node import FUNCTIONS, Expr, make, toposort, where
 from .paths import check_paths, key, origins, remember
-from .primitives import broadcast_to, cast, show_shape, transpose, zeros_like
+from .primitives import broadcast_to, cast, show_shape, transpose
 from .rules import SMOOTH, edge, forward, reverse
 from .size import equal
 from .surface import as_expr, surface
@@ -92,11 +92,6 @@ def _spread_parts(node: Expr, parts: list[Expr | None], active: set[Expr], found
         share = (parts[i] if i < len(parts) else None) if node.op == "pack" else reverse(node, parts, i)  # type: ignore[arg-type]
         if share is not None:
             found.setdefault(arg, []).append(share)
-
-
-def filled(derivatives: Sequence[Expr | None], likes: Sequence[Expr]) -> list[Expr]:
-    """`derivatives` with zeros, of the shape of `likes`, for None."""
-    return [zeros_like(like) if d is None else d for d, like in zip(derivatives, likes, strict=True)]
 
 
 # ---- typed derivatives, deferred while types are unknown --------------------------------------------------------

@@ -8,12 +8,12 @@ Scalar rows follow from their partial derivatives. Library operations and loops 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import adjoint, ops
-from .adjoint import linear, masked, negated, ones, quotient, scale, summed, total
-from .node import Expr, make
+from .adjoint import Tangents, filled, linear, masked, negated, quotient, scale, summed, total
+from .node import Expr
 from .primitives import (
     broadcast,
     cast,
@@ -21,20 +21,24 @@ from .primitives import (
     contract,
     elementwise,
     full,
-    gather,
     iota,
     place,
     recurrence,
     reduce,
     reshape,
-    scatter,
     slice_,
     transpose,
     zeros_like,
 )
+from .rules_indexing import (
+    gather_forward,
+    gather_reverse,
+    scatter_forward,
+    scatter_reverse,
+    update_forward,
+    update_reverse,
+)
 from .size import Dim, maximum, product
-
-Tangents = Sequence[Expr | None]
 
 
 class Rule(NamedTuple):
@@ -80,10 +84,6 @@ def forward(node: Expr, tangents: Tangents) -> Expr | None:
     return total(scaled) if scaled else None
 
 
-def _filled(tangents: Tangents, args: Sequence[Expr]) -> list[Expr]:
-    return [zeros_like(a) if t is None else t for t, a in zip(tangents, args, strict=True)]
-
-
 # ---- scalar rows with a rule of their own ------------------------------------------------------------------------
 def _divide_forward(node: Expr, tangents: Tangents) -> Expr | None:
     x, y = tangents
@@ -97,6 +97,56 @@ def _divide_reverse(node: Expr, g: Expr, index: int) -> Expr:
     """g / y serves both arguments."""
     share = quotient(g, node.args[1])
     return share if index == 0 else negated(scale(share, node))
+
+
+def _sqrt_forward(node: Expr, tangents: Tangents) -> Expr:
+    return scale(_only(tangents), _slope_of_root(node))
+
+
+def _sqrt_reverse(node: Expr, g: Expr, index: int) -> Expr:
+    return scale(g, _slope_of_root(node))
+
+
+def _slope_of_root(node: Expr) -> Expr:
+    """1 / (2 sqrt x). The root of a sum of squares, such as a norm, has derivative 0 where it is 0, not 0 * inf."""
+    slope = adjoint.partial(node, 0)
+    assert slope is not None
+    if not _is_sum_of_squares(node.args[0]):
+        return slope
+    return masked(elementwise("not_equal", node, zeros_like(node)), slope)
+
+
+def _is_sum_of_squares(x: Expr) -> bool:
+    """Whether `x` is by form a sum of squares, so that its derivative is 0 wherever it is 0."""
+    todo = [x]
+    while todo:
+        node = todo.pop()
+        if node.op == "add":
+            todo.extend(node.args)
+        elif _keeps_squares(node):
+            todo.append(node.args[0])
+        elif not _is_square(node):
+            return False
+    return True
+
+
+def _is_square(x: Expr) -> bool:
+    if x.op == "square":
+        return True
+    same = len(x.args) == 2 and x.args[0] is x.args[1]
+    return same and (x.op == "multiply" or (x.op == "contract" and x.attrs[0] == x.attrs[1]))
+
+
+def _keeps_squares(x: Expr) -> bool:
+    if x.op in ("reduce", "divide"):
+        return x.attrs[0] == "add" if x.op == "reduce" else _is_count(x.args[1])
+    return x.op in ("broadcast", "reshape", "transpose", "slice", "cast", "positive")
+
+
+def _is_count(x: Expr) -> bool:
+    x = x.args[0] if x.op == "broadcast" else x
+    value = adjoint.number(x)
+    return x.op == "size" or (value is not None and value > 0)
 
 
 def _cast_forward(node: Expr, tangents: Tangents) -> Expr:
@@ -154,7 +204,7 @@ def _slice_reverse(node: Expr, g: Expr, index: int) -> Expr:
 
 
 def _place_forward(node: Expr, tangents: Tangents) -> Expr:
-    x, fill = _filled(tangents, node.args)
+    x, fill = filled(tangents, node.args)
     return place(x, *node.attrs, fill=fill)
 
 
@@ -168,7 +218,7 @@ def _place_reverse(node: Expr, g: Expr, index: int) -> Expr:
 
 
 def _concat_forward(node: Expr, tangents: Tangents) -> Expr:
-    return concat(_filled(tangents, node.args), node.attrs[0])
+    return concat(filled(tangents, node.args), node.attrs[0])
 
 
 def _concat_reverse(node: Expr, g: Expr, index: int) -> Expr:
@@ -178,134 +228,6 @@ def _concat_reverse(node: Expr, g: Expr, index: int) -> Expr:
         start = start + part.shape[axis]
     ranges = tuple((start if i == axis else 0, 1) for i in range(len(g.shape)))
     return linear(g, lambda x: slice_(x, ranges, node.args[index].shape))
-
-
-def _update_forward(node: Expr, tangents: Tangents) -> Expr:
-    (op, ranges), (tx, tv) = node.attrs, _filled(tangents, node.args)
-    if op in ("set", "add"):
-        return make("update", (tx, tv), node.attrs, node.dtype, node.shape)
-    old, combined = _updated_region(node)
-    inner = linear(tx, lambda x: slice_(x, ranges, old.shape))
-    region = forward(combined, [inner, tv])
-    return _set_region(tx, ranges, zeros_like(old) if region is None else region)
-
-
-def _update_reverse(node: Expr, g: Expr, index: int) -> Expr | None:
-    op, ranges = node.attrs
-    v = node.args[1]
-    if op == "add" and index == 0:
-        return g
-    if op == "set" and index == 0:
-        return _set_region(g, ranges, zeros_like(v))
-    inner = linear(g, lambda x: slice_(x, ranges, v.shape))
-    if op in ("set", "add"):
-        return inner
-    share = reverse(_updated_region(node)[1], inner, index)
-    return share if index else _set_region(g, ranges, zeros_like(v) if share is None else share)
-
-
-def _updated_region(node: Expr) -> tuple[Expr, Expr]:
-    """The region before an update that combines, and after it."""
-    (op, ranges), (x, v) = node.attrs, node.args
-    old = slice_(x, ranges, v.shape)
-    return old, elementwise(op, old, v)
-
-
-def _set_region(x: Expr, ranges: tuple, v: Expr) -> Expr:
-    return make("update", (x, v), ("set", ranges), x.dtype, x.shape)
-
-
-# ---- indexing by arrays -----------------------------------------------------------------------------------------
-def _gather_forward(node: Expr, tangents: Tangents) -> Expr:
-    assert tangents[0] is not None
-    return gather(tangents[0], list(node.args[1:]), node.attrs[0])
-
-
-def _gather_reverse(node: Expr, g: Expr, index: int) -> Expr:
-    x, *indices = node.args
-    return scatter(zeros_like(x), indices, g, node.attrs[0], "add")
-
-
-def _scatter_forward(node: Expr, tangents: Tangents) -> Expr | None:
-    (op, axes), (x, *indices, updates) = node.attrs, node.args
-    if op in ("set", "add"):
-        tx, tu = _filled((tangents[0], tangents[-1]), (x, updates))
-        return scatter(tx, indices, tu, axes, op)
-    parts = []
-    if tangents[0] is not None:
-        parts.append(scale(tangents[0], _share_of_target(node)))
-    if tangents[-1] is not None:
-        weighted = scale(tangents[-1], _share_of_updates(node))
-        parts.append(scatter(zeros_like(x), indices, weighted, axes, "add"))
-    return total(parts)
-
-
-def _scatter_reverse(node: Expr, g: Expr, index: int) -> Expr:
-    (op, axes), (_, *indices, updates) = node.attrs, node.args
-    if index == 0:
-        if op == "add":
-            return g
-        if op == "set":
-            return scatter(g, indices, zeros_like(updates), axes, "set")
-        return scale(g, _share_of_target(node))
-    taken = gather(g, indices, axes)
-    if op == "add":
-        return taken
-    if op == "set":
-        return _of_last_writers(node, taken)
-    return scale(taken, _share_of_updates(node))
-
-
-def _of_last_writers(node: Expr, taken: Expr) -> Expr:
-    """`taken` for the updates that were not overwritten by a later one."""
-    axes, (x, *indices, _) = node.attrs[1], node.args
-    shape = indices[0].shape
-    if all(isinstance(d, int) and d == 1 for d in shape):
-        return taken
-    order = reshape(iota((product(shape),), 0), shape)
-    target = full(tuple(x.shape[a] for a in axes), -1, order.dtype)
-    places = tuple(range(len(axes)))
-    winners = gather(scatter(target, indices, order, places, "set"), indices, places)
-    last = elementwise("equal", winners, order)
-    return masked(broadcast(last, tuple(range(len(shape))), taken.shape), taken)
-
-
-def _share_of_target(node: Expr) -> Expr:
-    """The derivative of a multiply, minimum or maximum scatter with respect to what was there before."""
-    (op, axes), (x, *indices, updates) = node.attrs, node.args
-    if op == "multiply":
-        return scatter(ones(x.shape, x.dtype), indices, updates, axes, "multiply")
-    return masked(elementwise("equal", x, node), quotient(ones(x.shape, x.dtype), _ties(node)))
-
-
-def _share_of_updates(node: Expr) -> Expr:
-    """The derivative of each target with respect to each update that meets it."""
-    (op, axes), (_, *indices, updates) = node.attrs, node.args
-    if op == "multiply":
-        return _other_factors(node)
-    shared = quotient(ones(updates.shape, updates.dtype), gather(_ties(node), indices, axes))
-    return masked(elementwise("equal", updates, gather(node, indices, axes)), shared)
-
-
-def _ties(node: Expr) -> Expr:
-    """How many of the old value and the updates are the new value, for each target; they share its derivative."""
-    (_, axes), (x, *indices, updates) = node.attrs, node.args
-    own = cast(elementwise("equal", x, node), x.dtype)
-    hits = cast(elementwise("equal", updates, gather(node, indices, axes)), x.dtype)
-    return scatter(own, indices, hits, axes, "add")
-
-
-def _other_factors(node: Expr) -> Expr:
-    """For each update of a multiply scatter, the product of all else that went into its target; zeros do no harm."""
-    (_, axes), (x, *indices, updates) = node.attrs, node.args
-    if all(isinstance(d, int) and d == 1 for d in indices[0].shape):
-        return gather(x, indices, axes)
-    zero = elementwise("equal", updates, zeros_like(updates))
-    nonzero = elementwise("where", zero, ones(updates.shape, updates.dtype), updates)
-    rest = gather(scatter(x, indices, nonzero, axes, "multiply"), indices, axes)
-    count = gather(scatter(zeros_like(x), indices, cast(zero, x.dtype), axes, "add"), indices, axes)
-    others = elementwise("subtract", count, cast(zero, x.dtype))
-    return masked(elementwise("equal", others, zeros_like(others)), elementwise("divide", rest, nonzero))
 
 
 # ---- folding ----------------------------------------------------------------------------------------------------
@@ -409,6 +331,7 @@ def _recurrence_reverse(node: Expr, g: Expr, index: int) -> Expr:
 
 RULES.update({
     "divide": Rule(_divide_forward, _divide_reverse),
+    "sqrt": Rule(_sqrt_forward, _sqrt_reverse),
     "cast": Rule(_cast_forward, _cast_reverse),
     "broadcast": Rule(_broadcast_forward, _broadcast_reverse),
     "reshape": Rule(_reshape_forward, _reshape_reverse),
@@ -416,9 +339,9 @@ RULES.update({
     "slice": Rule(_slice_forward, _slice_reverse),
     "place": Rule(_place_forward, _place_reverse),
     "concat": Rule(_concat_forward, _concat_reverse),
-    "update": Rule(_update_forward, _update_reverse),
-    "gather": Rule(_gather_forward, _gather_reverse),
-    "scatter": Rule(_scatter_forward, _scatter_reverse),
+    "update": Rule(update_forward, update_reverse),
+    "gather": Rule(gather_forward, gather_reverse),
+    "scatter": Rule(scatter_forward, scatter_reverse),
     "reduce": Rule(_reduce_forward, _reduce_reverse),
     "contract": Rule(_contract_forward, _contract_reverse),
     "recurrence": Rule(_recurrence_forward, _recurrence_reverse),

@@ -155,6 +155,13 @@ CASES = [
     (lambda v: pb["prod"](v), [2.0, 0.0, 3.0], [0.0, 6.0, 0.0]),
     (lambda v: pb["prod"](v), [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]),
     (lambda v: pb["cumprod"](v), [2.0, 0.0, 3.0], [1.0, 8.0, 0.0]),
+    (lambda v: norm(v), [0.0, 0.0], [0.0, 0.0]),
+    (lambda v: norm(v) ** 2, [0.0, 0.0], [0.0, 0.0]),
+    (lambda v: norm(v - v[::-1]) * 2, [3.0, 3.0], [0.0, 0.0]),
+    (lambda v: pb["sqrt"](v * v), [0.0, -2.0], [0.0, -1.0]),
+    (lambda v: pb["sqrt"](pb["mean"](v ** 2)), [0.0, 0.0], [0.0, 0.0]),
+    (lambda v: pb["sqrt"](v @ v), [0.0, 0.0], [0.0, 0.0]),
+    (lambda v: pb["std"](v), [2.0, 2.0], [0.0, 0.0]),
     (lambda v: pb["logsumexp"](v), [0.0, 0.0], [0.5, 0.5]),
     (lambda v: pb["logsumexp"](v), [-INF, 0.0], [0.0, 1.0]),
     (lambda v: pb["logsumexp"](v), [1000.0, 1000.0], [0.5, 0.5]),
@@ -168,6 +175,10 @@ def test_derivatives_at_hard_points(case):
     np.testing.assert_allclose(run(grad(e, x), x=at), expected, rtol=1e-12, atol=1e-300)
     ones = [run(jvp(e, {x: np.eye(len(at))[i]}), x=at) for i in range(len(at))]
     np.testing.assert_allclose(ones, expected, rtol=1e-12, atol=1e-300)
+
+
+def test_a_root_that_is_no_norm_keeps_its_infinite_slope():
+    np.testing.assert_array_equal(run(grad(total(pb["sqrt"](x)), x), x=[0.0, 1.0]), [INF, 0.5])
 
 
 def test_second_derivative_beside_a_branch_that_is_not_taken():

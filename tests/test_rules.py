@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pullback.dsl import primitives as p
-from pullback.dsl.grad import filled, jvp_of, vjp_of
+from pullback.dsl.adjoint import filled
+from pullback.dsl.grad import jvp_of, vjp_of
 from pullback.dsl.node import make
 from pullback.dsl.surface import constant
 from pullback.kernels.reference import evaluate
