@@ -4,9 +4,9 @@ SHARING = """
 declare i32 @sched_yield()
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
 
-; The team's words: [0] chunks taken, [8] members waiting, [16] meetings so far, [24] members who joined this job and a bit
-; that closes it, [32] how many thread 0 then counted, itself included. Who wakes too late finds the job closed and stays out,
-; so nobody waits for a thread that the system has not started yet.
+; The team's words: [0] chunks taken, [8] members waiting, [16] meetings so far, [24] members who joined this job and a
+; bit that closes it, [32] how many thread 0 then counted, itself included. Who wakes too late finds the job closed and
+; stays out, so nobody waits for a thread that the system has not started yet.
 define internal void @meet_all(ptr %args, i64 %thread) noinline #0 {
 entry:
   %team.place = getelementptr i64, ptr %args, i64 4

@@ -1,8 +1,9 @@
-"""The threads that run CPU programs: parked in native code, woken for a call, in step by barriers of the program itself.
+"""The threads that run CPU programs: parked in native code, woken for a call, in step by barriers of the program.
 
 A worker is a Python thread inside one native call that never returns while the team lives, so it needs no lock of the
-interpreter. It spins for some microseconds after a job, then sleeps on a condition variable. Where starting others costs more than
-it gains, where another thread is using the team, and where there are no POSIX threads, the caller works alone.
+interpreter. It spins for some microseconds after a job, then sleeps on a condition variable. Where starting others
+costs more than it gains, where another thread is using the team, and where there are no POSIX threads, the caller works
+alone.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ done:
   ret void
 }
 
-; A worker. What it runs it reads only after it has joined an open job, so a late one cannot meet a job half written; and
-; one that joins a job twice finds no work the second time.
+; A worker. What it runs it reads only after it has joined an open job, so a late one cannot meet a job half written;
+; and one that joins a job twice finds no work the second time.
 define void @team_work(ptr %team, i64 %number) {
 begin:
   WORDS
