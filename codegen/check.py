@@ -76,7 +76,8 @@ def _check_buffers(program: Program) -> None:
     for name in program.outputs:
         assert program.buffers[name].kind in ("output", "input", "const"), f"the output {name} is a temporary"
     for name, array in program.consts.items():
-        assert program.buffers[name].kind == "const" and program.buffers[name].dtype == array.dtype.name, f"constant {name}"
+        buffer = program.buffers[name]
+        assert buffer.kind == "const" and buffer.dtype == array.dtype.name, f"constant {name}"
 
 
 def _check_dims(program: Program, dims: Iterable[Dim], where: object) -> None:
@@ -148,7 +149,7 @@ def _check_library(program: Program, step: Library) -> None:
         assert dtypes <= {"float64", "float32"}, f"gemm on {dtypes}"
         for key in ("m", "n", "k", "batch", "stride_a", "stride_b", "stride_c"):
             _check_dims(program, [step.attr(key)], step.name)  # type: ignore[list-item]
-        assert isinstance(step.attr("trans_a"), bool) and isinstance(step.attr("trans_b"), bool), f"{step.name}: transposes"
+        assert {type(step.attr("trans_a")), type(step.attr("trans_b"))} == {bool}, f"{step.name}: transposes"
 
 
 def _check_loop(program: Program, step: Loop) -> None:
@@ -200,7 +201,7 @@ class _Checker:
         return name
 
     def open(self, axes: tuple[Axis, ...], names: dict[str, str], vector: bool) -> dict[str, str]:
-        assert not (vector and self.vector_axes), f"a vector loop over {axes[-1].name} inside that over {self.vector_axes}"
+        assert not (vector and self.vector_axes), f"a vector loop over {axes[-1]} inside {self.vector_axes}"
         _check_dims(self.program, [a.extent for a in axes], axes)
         found = {**names, **{self.index(a.name, names): "int64" for a in axes}}
         if vector:
@@ -260,7 +261,8 @@ class _Checker:
         self.offset(stmt.offset, names, stmt)
         assert (stmt.mask is None) == (stmt.other is None), f"{stmt}: a mask goes with other"
         if stmt.mask is not None and stmt.other is not None:
-            assert self.dtype(stmt.mask, names, stmt) == "bool" and self.dtype(stmt.other, names, stmt) == stmt.dtype, f"{stmt}"
+            assert self.dtype(stmt.mask, names, stmt) == "bool", f"{stmt}: mask"
+            assert self.dtype(stmt.other, names, stmt) == stmt.dtype, f"{stmt}: other"
         names[self.define(stmt.name, stmt)] = stmt.dtype
         if self.varies([stmt.mask, stmt.other, *(n for n, _ in stmt.offset.terms)]):
             self.varying.add(stmt.name)
@@ -274,7 +276,7 @@ class _Checker:
         if isinstance(stmt, Update):
             assert stmt.op in FOLDS, f"{stmt}"
         if self.vector_axes and not self.step.serial:
-            assert self.varies(n for n, _ in stmt.offset.terms), f"{stmt}: lanes of {self.vector_axes[-1]} write one place"
+            assert self.varies(n for n, _ in stmt.offset.terms), f"{stmt}: lanes of {self.vector_axes} write one place"
 
     def loop(self, stmt: For, names: dict[str, str]) -> None:
         assert stmt.axes and not (stmt.vector and stmt.carries), f"{stmt}: axes, or carries of a vector loop"
