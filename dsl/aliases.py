@@ -11,7 +11,9 @@ from .node import FUNCTIONS
 # Rows that users reach by other functions only.
 INTERNAL = frozenset({"mask", "cast", "bitcast", "stop_gradient"})
 
-ALIASES: dict[str, str] = {alias: name for alias, name in ops.by_alias.items() if name not in INTERNAL and alias != name} | {
+_OF_ROWS = {alias: name for alias, name in ops.by_alias.items() if name not in INTERNAL and alias != name}
+
+ALIASES: dict[str, str] = _OF_ROWS | {
     "amax": "max", "amin": "min", "array": "asarray", "ascontiguousarray": "asarray", "asanyarray": "asarray",
     "concat": "concatenate", "conjugate": "conj", "permute_dims": "transpose", "row_stack": "vstack", "product": "prod",
     "trapz": "trapezoid", "real_if_close": "real", "negate": "negative",

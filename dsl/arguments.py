@@ -47,8 +47,8 @@ def integer(value: Any, what: str = "argument") -> int:
         return operator.index(value)
     except (TypeError, PullbackError) as error:
         if isinstance(value, Expr):
-            raise ShapeError(f"{what} must be known when the program is built, not the expression {value}{where(value)}: "
-                             "pass a Python int") from None
+            raise ShapeError(f"{what} must be known when the program is built, not the expression {value}"
+                             f"{where(value)}: pass a Python int") from None
         raise ShapeError(f"{what} must be an integer, not {value!r}") from error
 
 

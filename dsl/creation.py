@@ -100,7 +100,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Ex
     if not isinstance(step, Size) and step == 0:
         raise ShapeError("the step of arange cannot be 0")
     whole = all(isinstance(v, (int, Size)) for v in (start, stop, step))
-    count = _whole_count(start, stop, integer(step)) if whole else max(math.ceil((float(stop) - float(start)) / float(step)), 0)
+    count = _whole_count(start, stop, integer(step)) if whole else _count(float(start), float(stop), float(step))
     found = np.dtype(np.int64 if whole else np.float64) if dtype is None else element_type(dtype)
     if whole:
         places = primitives.iota((count,), 0)
@@ -124,13 +124,19 @@ def _number(value: Any) -> Any:
 
 def _whole_count(start: Dim, stop: Dim, step: int) -> Dim:
     span = stop - start
-    count = -((-span) // step) if isinstance(span, int) else (span + step - 1) // step if step > 0 else (step + 1 - span) // -step
-    return primitives.size.maximum(count, 0)
+    return primitives.size.maximum((span + step - 1) // step if step > 0 else (-span - step - 1) // -step, 0)
+
+
+def _count(start: float, stop: float, step: float) -> int:
+    return max(math.ceil((stop - start) / step), 0)
 
 
 @surface
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None) -> Expr:
-    """`num` values from `start` to `stop` (with it unless endpoint=False) in equal steps; bounds may be 0-d expressions."""
+    """`num` values from `start` to `stop` in equal steps, the last being `stop` unless endpoint=False.
+
+    The bounds may be 0-d expressions.
+    """
     start, stop, count = _endpoint(start), _endpoint(stop), dimension(num, "num")
     common = np.result_type(start.dtype, stop.dtype)
     start, stop = cast(start, common), cast(stop, common)

@@ -25,7 +25,7 @@ _STAND_IN = 256          # what the order of contractions takes a symbolic size 
 def einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Expr:
     """The sum of products that `subscripts` name, such as 'ij,jk->ik'.
 
-    Ellipses, repeated labels (diagonals) and an implied result follow NumPy. ShapeError where subscripts do not fit the operands.
+    Ellipses, repeated labels (diagonals) and an implied result follow NumPy. ShapeError where subscripts do not fit.
 
     >>> import pullback as pb
     >>> pb.einsum('ij,jk', pb.ones((2, 3)), pb.ones((3, 4))).shape
@@ -86,7 +86,8 @@ def _without_repeats(x: Expr, labels: str) -> tuple[Expr, str]:
             first = labels.index(label)
             second = labels.index(label, first + 1)
             if not sizes.equal(x.shape[first], x.shape[second]):
-                raise ShapeError(f"einsum takes a diagonal over {label!r} of axes of {x.shape[first]} and {x.shape[second]}")
+                raise ShapeError(f"einsum takes a diagonal over {label!r} of axes of {x.shape[first]} and "
+                                 f"{x.shape[second]} elements")
             x = diagonal(x, 0, first, second)
             labels = "".join(c for i, c in enumerate(labels) if i not in (first, second)) + label
     return x, labels
@@ -102,8 +103,8 @@ def _without_ones(terms: list[tuple[Expr, str]], subscripts: str) -> list[tuple[
             except ShapeError as error:
                 if "not known before" in str(error):
                     raise
-                raise ShapeError(f"einsum {subscripts!r}: the label {label!r} has {dims[label]} elements in one operand and {dim} "
-                                 f"in that of shape {show_shape(x.shape)}") from None
+                raise ShapeError(f"einsum {subscripts!r}: the label {label!r} has {dims[label]} elements in one "
+                                 f"operand and {dim} in that of shape {show_shape(x.shape)}") from None
     dropped = []
     for x, labels in terms:
         ones = [i for i, label in enumerate(labels) if primitives.repeats(x.shape[i], dims[label])]

@@ -1,6 +1,7 @@
 """The elementwise public functions: one for each row of the table of operations, and the few with more than one row.
 
-`x` stands for an expression, an array or a number; arguments broadcast against each other. Python numbers never widen an array.
+`x` stands for an expression, an array or a number; arguments broadcast against each other. Python numbers never widen
+an array.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from .surface import as_expr, surface
 def getitem(x: Any, index: Any) -> Expr:
     """`x[index]` by NumPy's rules.
 
-    Slices clamp; an integer or index array out of range raises, ShapeError when the program is built where that is known, else
-    IndexError when it runs. `x[i:i+3]` with a traced `i` has 3 elements and raises where it leaves the array. A constant mask
-    selects; a traced one is refused, since how many elements it selects depends on data.
+    Slices clamp; an integer or index array out of range raises, ShapeError when the program is built where that is
+    known, else IndexError when it runs. `x[i:i+3]` with a traced `i` has 3 elements and raises where it leaves the
+    array. A constant mask selects; a traced one is refused, since how many elements it selects depends on data.
     """
     x = array(x)
     found = select(x, index)
@@ -93,8 +93,8 @@ _ROW = {"add": "add", "multiply": "multiply", "minimum": "minimum", "maximum": "
 def update_at(x: Any, index: Any, op: str, value: Any) -> Expr:
     """`x` with `value` folded in at `index` by `op`: set, add, multiply, minimum or maximum (`x.at[index]` calls it).
 
-    `value` broadcasts to the shape of `x[index]` and is cast to the dtype of `x`; DTypeError where that would lose its fraction.
-    Of duplicate indices in set the last wins.
+    `value` broadcasts to the shape of `x[index]` and is cast to the dtype of `x`; DTypeError where that would lose its
+    fraction. Of duplicate indices in set the last wins.
     """
     x = array(x)
     found = select(x, index)
@@ -131,8 +131,8 @@ def _value_for(x: Expr, value: Any) -> Expr:
 
 
 def _lossy(given: str, dtype: np.dtype) -> DTypeError:
-    return DTypeError(f"a value of {given} does not fit an array of {dtype}: convert the value with .astype({str(dtype)!r}), "
-                      "or the array")
+    return DTypeError(f"a value of {given} does not fit an array of {dtype}: "
+                      f"convert the value with .astype({str(dtype)!r}), or the array")
 
 
 def _laid_out(v: Expr, found: Selection) -> Expr:
@@ -141,7 +141,8 @@ def _laid_out(v: Expr, found: Selection) -> Expr:
     if extra > 0 and all(sizes.same(d, 1) for d in v.shape[:extra]):
         v = primitives.reshape(v, v.shape[extra:])
     if not repeats_to(v.shape, found.shape):
-        raise ShapeError(f"a value of shape {show_shape(v.shape)} does not fit the selected shape {show_shape(found.shape)}")
+        raise ShapeError(f"a value of shape {show_shape(v.shape)} does not fit the selected shape "
+                         f"{show_shape(found.shape)}")
     v = primitives.broadcast_to(v, found.shape)
     gathered = found.indices[0].shape if found.indices else ()
     rest = tuple(d for i, d in enumerate(found.kept) if i not in found.axes)

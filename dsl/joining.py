@@ -83,8 +83,9 @@ def dstack(arrays: Any) -> Expr:
 @surface
 def column_stack(arrays: Any) -> Expr:
     """1-D `arrays` as columns of a matrix; 2-D ones side by side."""
-    parts = [primitives.reshape(p, (*at_least_axes(p, 1).shape, 1)) if len(p.shape) < 2 else p for p in _common_parts(arrays)]
-    return primitives.concat(parts, 1)
+    parts = _common_parts(arrays)
+    columns = [primitives.reshape(p, (*at_least_axes(p, 1).shape, 1)) if len(p.shape) < 2 else p for p in parts]
+    return primitives.concat(columns, 1)
 
 
 def _parts_of_unstack(x: Any, axis: Any = 0) -> int:

@@ -1,4 +1,7 @@
-"""Products that sum: matmul and its relatives. Each becomes a two-operand `contract`, or a plain product where nothing is summed."""
+"""Products that sum: matmul and its relatives.
+
+Each becomes a two-operand `contract`, or a plain product where nothing is summed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def pair(a: Any, b: Any) -> tuple[Expr, Expr]:
 
 
 def sum_of_products(a: Expr, b: Expr, labels_a: str, labels_b: str, out: str) -> Expr:
-    """sum over the labels not in `out` of a * b; each label at most once per operand. Of bools: whether any pair holds."""
+    """The sum over labels not in `out` of a * b, each label once per operand; of bools whether any pair holds."""
     if a.dtype.kind == "b":
         wide = sum_of_products(cast(a, np.int64), cast(b, np.int64), labels_a, labels_b, out)
         return cast(wide, bool)
@@ -55,7 +58,8 @@ def _aligned(x: Expr, labels: str, out: str, shape: tuple) -> Expr:
 def matmul(a: Any, b: Any) -> Expr:
     """The matrix product `a @ b` by NumPy's rules: 1-D arrays are vectors, leading axes broadcast.
 
-    Shapes: (.., n, k) @ (.., k, m) -> (.., n, m); (n, k) @ (k,) -> (n,); (k,) @ (k,) -> a scalar. ShapeError where k differs.
+    Shapes: (.., n, k) @ (.., k, m) -> (.., n, m); (n, k) @ (k,) -> (n,); (k,) @ (k,) -> a scalar.
+    Raises ShapeError where k differs.
 
     >>> import pullback as pb
     >>> pb.matmul(pb.Var('w'), pb.Var('x'))
@@ -64,8 +68,8 @@ def matmul(a: Any, b: Any) -> Expr:
     a, b = pair(a, b)
     rank_a, rank_b = len(a.shape), len(b.shape)
     if not rank_a or not rank_b:
-        raise ShapeError(f"matmul takes arrays of at least one axis, not {show_shape(a.shape)} and {show_shape(b.shape)}: "
-                         "write a * b for a product with a number")
+        raise ShapeError(f"matmul takes arrays of at least one axis, not {show_shape(a.shape)} and "
+                         f"{show_shape(b.shape)}: write a * b for a product with a number")
     inner_a, inner_b = a.shape[-1], b.shape[-2] if rank_b > 1 else b.shape[0]
     if not sizes.equal(inner_a, inner_b):
         raise ShapeError(_mismatch(a, b, inner_a, inner_b))
@@ -168,8 +172,8 @@ def _contracted(a: Expr, b: Expr, over_a: list[int], over_b: list[int]) -> Expr:
         raise ShapeError(f"the axes {over_a} and {over_b} do not pair up")
     for i, j in zip(over_a, over_b, strict=True):
         if not sizes.equal(a.shape[i], b.shape[j]):
-            raise ShapeError(f"axis {i} of {show_shape(a.shape)} and axis {j} of {show_shape(b.shape)} are summed together: "
-                             f"{a.shape[i]} against {b.shape[j]} elements")
+            raise ShapeError(f"axis {i} of {show_shape(a.shape)} and axis {j} of {show_shape(b.shape)} are summed "
+                             f"together: {a.shape[i]} against {b.shape[j]} elements")
     labels_a = _LETTERS[:len(a.shape)]
     rest = iter(_LETTERS[len(a.shape):])
     labels_b = "".join(labels_a[over_a[over_b.index(j)]] if j in over_b else next(rest) for j in range(len(b.shape)))
@@ -201,7 +205,9 @@ def cross(a: Any, b: Any) -> Expr:
         ranges = (*((0, 1),) * (len(x.shape) - 1), (i, 1))
         return primitives.slice_(x, ranges, (*x.shape[:-1], 1))
 
-    terms = []
-    for i, j in ((1, 2), (2, 0), (0, 1)):
-        terms.append(scalar("subtract", scalar("multiply", part(a, i), part(b, j)), scalar("multiply", part(a, j), part(b, i))))
+    def minor(i: int, j: int) -> Expr:
+        products = scalar("multiply", part(a, i), part(b, j)), scalar("multiply", part(a, j), part(b, i))
+        return scalar("subtract", *products)
+
+    terms = [minor(1, 2), minor(2, 0), minor(0, 1)]
     return primitives.concat(terms, len(terms[0].shape) - 1)

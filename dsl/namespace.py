@@ -6,31 +6,37 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, einsum, joining, neighbours, operators, ops, protocols  # noqa: F401  (they register the functions)
+from . import creation, einsum, joining, neighbours, operators, ops, protocols  # noqa: F401  (they register functions)
 from .aliases import ALIASES, INTERNAL
 from .node import FUNCTIONS
 
 _NAMES = (
     # elementwise, with more than one row
-    "astype divmod imag isclose nan_to_num real conj "
+    "astype", "divmod", "imag", "isclose", "nan_to_num", "real", "conj",
     # folds
-    "sum prod min max ptp any all count_nonzero mean average var std logsumexp argmax argmin cumsum cumprod "
-    "cumulative_sum cumulative_prod allclose array_equal "
+    "sum", "prod", "min", "max", "ptp", "any", "all", "count_nonzero", "mean", "average", "var", "std", "logsumexp",
+    "argmax", "argmin", "cumsum", "cumprod",
+    "cumulative_sum", "cumulative_prod", "allclose", "array_equal",
     # shapes
-    "shape ndim size reshape ravel expand_dims squeeze atleast_1d atleast_2d atleast_3d transpose matrix_transpose "
-    "swapaxes moveaxis flip flipud fliplr broadcast_to broadcast_arrays broadcast_shapes tile repeat "
-    "concatenate stack hstack vstack dstack column_stack unstack split "
+    "shape", "ndim", "size", "reshape", "ravel", "expand_dims", "squeeze", "atleast_1d", "atleast_2d", "atleast_3d",
+    "transpose", "matrix_transpose",
+    "swapaxes", "moveaxis", "flip", "flipud", "fliplr", "broadcast_to", "broadcast_arrays", "broadcast_shapes",
+    "tile", "repeat",
+    "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "unstack", "split",
     # neighbours and diagonals
-    "pad roll diff trapezoid diagonal trace diag diagflat tril triu tri "
+    "pad", "roll", "diff", "trapezoid", "diagonal", "trace", "diag", "diagflat", "tril", "triu", "tri",
     # indices
-    "take take_along_axis "
+    "take", "take_along_axis",
     # products
-    "matmul dot inner vdot vecdot outer tensordot einsum kron cross "
+    "matmul", "dot", "inner", "vdot", "vecdot", "outer", "tensordot", "einsum", "kron", "cross",
     # creation
-    "asarray zeros ones empty full zeros_like ones_like empty_like full_like arange linspace meshgrid eye identity"
-).split()
+    "asarray", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like", "arange",
+    "linspace", "meshgrid", "eye", "identity",
+)
 
-_CONSTANTS: dict[str, Any] = {"pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan, "newaxis": None, "euler_gamma": np.euler_gamma}
+_CONSTANTS: dict[str, Any] = {
+    "pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan, "newaxis": None, "euler_gamma": np.euler_gamma,
+}
 _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")}
 

@@ -23,8 +23,8 @@ from .surface import surface
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Expr:
     """`x` with elements added before and after each axis.
 
-    `pad_width`: a number, (before, after), or such a pair for each axis; `mode`: constant, edge, reflect, symmetric or wrap;
-    `constant_values`: one value, or pairs as for `pad_width`.
+    `pad_width`: a number, (before, after), or such a pair for each axis; `mode`: constant, edge, reflect, symmetric or
+    wrap; `constant_values`: one value, or pairs as for `pad_width`.
     """
     x = array(x)
     widths = _pairs(pad_width, len(x.shape), "pad_width", integer)

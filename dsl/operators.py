@@ -10,11 +10,14 @@ from .node import FUNCTIONS, Expr
 
 # operator -> public function; each but the comparisons also has its reflected form.
 _BINARY = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide", "mod": "remainder",
-    "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+    "mod": "remainder", "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
+    "xor": "bitwise_xor",
     "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
 }
-_COMPARISONS = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
+_COMPARISONS = {
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+}
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert", "round": "round"}
 
 _METHODS = (
@@ -42,7 +45,7 @@ def _reflected(name: str) -> Callable[[Any, Any], Any]:
 
 
 def _operand(other: Any) -> bool:
-    """What an operator leaves to the other side, or to Python's own TypeError: None, strings, dicts and other objects."""
+    """Whether an operator takes `other`; None, strings, dicts and functions are left to Python's own TypeError."""
     return not (other is None or isinstance(other, (str, bytes, dict, set, slice)) or callable(other))
 
 
@@ -88,7 +91,7 @@ def _rdivmod(self: Expr, other: Any) -> Any:
 def _array_namespace(self: Expr, api_version: str | None = None) -> Any:
     import importlib
 
-    return importlib.import_module(__package__.rpartition(".")[0])
+    return importlib.import_module(__name__.rpartition(".dsl")[0])
 
 
 def install() -> None:
@@ -104,7 +107,8 @@ def install() -> None:
         setattr(Expr, name, _method(name))
     own: dict[str, Any] = {
         "__divmod__": _divmod, "__rdivmod__": _rdivmod, "__getitem__": _method("getitem"), "reshape": _reshape,
-        "transpose": _transpose, "flatten": _method("ravel"), "copy": lambda self: self, "item": _item, "tolist": _tolist,
+        "transpose": _transpose, "flatten": _method("ravel"), "copy": lambda self: self, "item": _item,
+        "tolist": _tolist,
         "__array_namespace__": _array_namespace,
         "T": property(lambda self: FUNCTIONS["transpose"](self), doc="The axes in reverse order."),
         "mT": property(lambda self: FUNCTIONS["matrix_transpose"](self), doc="The last two axes swapped."),

@@ -18,8 +18,9 @@ class NoSuchFunction(PullbackError, TypeError):
 
 
 _METHODS = {
-    ("add", "reduce"): "pb.sum(x, axis)", ("multiply", "reduce"): "pb.prod(x, axis)", ("maximum", "reduce"): "pb.max(x, axis)",
-    ("minimum", "reduce"): "pb.min(x, axis)", ("logical_and", "reduce"): "pb.all(x, axis)",
+    ("add", "reduce"): "pb.sum(x, axis)", ("multiply", "reduce"): "pb.prod(x, axis)",
+    ("maximum", "reduce"): "pb.max(x, axis)", ("minimum", "reduce"): "pb.min(x, axis)",
+    ("logical_and", "reduce"): "pb.all(x, axis)",
     ("logical_or", "reduce"): "pb.any(x, axis)", ("add", "accumulate"): "pb.cumsum(x, axis)",
     ("multiply", "accumulate"): "pb.cumprod(x, axis)", ("add", "at"): "x.at[index].add(v)",
     ("multiply", "at"): "x.at[index].multiply(v)", ("maximum", "at"): "x.at[index].max(v)",
@@ -28,17 +29,19 @@ _METHODS = {
 
 
 def array_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict[str, Any]) -> Any:
-    """A NumPy ufunc with an expression among its arguments. NoSuchFunction for `out=`, methods, and what does not exist."""
+    """A NumPy ufunc with an expression among its arguments. NoSuchFunction for `out=`, methods and unknown names."""
     name = ufunc.__name__
     if method != "__call__":
-        hint = _METHODS.get((name, method)) or (f"pb.{name}(a[:, None], b)" if method == "outer" else "a function of the array")
+        otherwise = f"pb.{name}(a[:, None], b)" if method == "outer" else "a function of the array"
+        hint = _METHODS.get((name, method), otherwise)
         raise NoSuchFunction(f"np.{name}.{method} does not take expressions: write {hint}")
     if kwargs.get("out") is not None:
-        raise NoSuchFunction(f"np.{name} cannot write an expression into out=; an ndarray is not changed in place by one: "
-                             "write a = a + x instead of a += x")
+        raise NoSuchFunction(f"np.{name} cannot write an expression into out=; an ndarray is not changed in place by "
+                             "one: write a = a + x instead of a += x")
     given = [k for k, v in kwargs.items() if v is not None]
     if given:
-        raise NoSuchFunction(f"np.{name} on expressions takes no {', '.join(given)}=: write pb.where or .astype instead")
+        raise NoSuchFunction(f"np.{name} on expressions takes no {', '.join(given)}=: "
+                             "write pb.where or .astype instead")
     return _found(name, f"np.{name}")(*inputs)
 
 

@@ -1,7 +1,7 @@
 """Folds over axes: sums, extremes, moments, positions, and running sums and products.
 
-`axis` is None (all), an int or a tuple, negative from the end; `keepdims` leaves axes of size 1. ShapeError for an axis that does
-not exist, and where zero elements are folded that have no identity.
+`axis` is None (all), an int or a tuple, negative from the end; `keepdims` leaves axes of size 1. ShapeError for an axis
+that does not exist, and where zero elements are folded that have no identity.
 """
 
 from __future__ import annotations
@@ -140,9 +140,11 @@ def average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = F
     axes = all_axes(axis, len(x.shape))
     if len(weights.shape) != len(x.shape):
         if len(weights.shape) != 1 or len(axes) != 1:
-            raise ShapeError(f"weights of shape {show_shape(weights.shape)} fit neither the array {show_shape(x.shape)} "
-                             "nor one axis of it: give weights of the array's shape, or of one axis with axis=")
-        weights = primitives.broadcast(weights, axes, tuple(weights.shape[0] if i == axes[0] else d for i, d in enumerate(x.shape)))
+            raise ShapeError(f"weights of shape {show_shape(weights.shape)} fit neither the array "
+                             f"{show_shape(x.shape)} nor one axis of it: give weights of the array's shape, "
+                             "or of one axis with axis=")
+        shape = tuple(weights.shape[0] if i == axes[0] else d for i, d in enumerate(x.shape))
+        weights = primitives.broadcast(weights, axes, shape)
     weighted = _fold(scalar("multiply", x, weights), "add", axes, keepdims)
     return scalar("divide", weighted, _fold(_floating(weights), "add", axes, keepdims))
 

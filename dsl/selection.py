@@ -1,7 +1,8 @@
 """What an index selects: NumPy's indexing rules turned into one slice, one gather and one permutation.
 
-An index is a tuple of integers, slices, None, `...`, index arrays and constant masks. Integers and slices that are known when the
-program is built become a strided region; index arrays, traced integers and slices with traced bounds become one gather of what is left.
+An index is a tuple of integers, slices, None, `...`, index arrays and constant masks. Integers and slices that are
+known when the program is built become a strided region; index arrays, traced integers and slices with traced bounds
+become one gather of what is left.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from .traced_slice import index_vector
 
 @dataclass
 class Selection:
-    """`x[index]` as steps: the region `ranges` of shape `lengths`; without the axes `dropped`; `axes` of the rest gathered by
-    `indices` of one shape; axes permuted by `perm`; reshaped to `shape` (which has the new axes)."""
+    """`x[index]` as steps: the region `ranges` of shape `lengths`; without the axes `dropped`; `axes` of the rest
+    gathered by `indices` of one shape; axes permuted by `perm`; reshaped to `shape` (which has the new axes)."""
 
     ranges: list[tuple[Dim, int]] = field(default_factory=list)
     lengths: list[Dim] = field(default_factory=list)
@@ -172,8 +173,8 @@ def _item(item: Any) -> Any:
 
 def _mask_positions(mask: Expr) -> list[Expr]:
     if any(n.op in ("var", "size", "item") for n in toposort([mask])) or not mask.shape:
-        raise PullbackError(f"the expression {mask} cannot select elements{where(mask)}: how many it selects depends on data; "
-                            "write pb.where(mask, x, other), or index with a NumPy array of bools")
+        raise PullbackError(f"the expression {mask} cannot select elements{where(mask)}: how many it selects depends "
+                            "on data; write pb.where(mask, x, other), or index with a NumPy array of bools")
     values = mask.attrs[0].array if mask.op == "const" else np.asarray(mask)
     return [constant(p) for p in np.nonzero(values)]
 
@@ -218,7 +219,8 @@ def _take_slice(found: Selection, item: slice, length: Dim, axis: int) -> dict[i
 def slice_range(start: Dim | None, stop: Dim | None, step: int, length: Dim) -> tuple[Dim, Dim]:
     """First index and number of elements of start:stop:step in `length` elements, clamped as NumPy clamps.
 
-    Only the clamps that matter are made, so that sizes stay short: where a bound beyond the end leaves nothing, the count says so.
+    Only the clamps that matter are made, so that sizes stay short: where a bound beyond the end leaves nothing, the
+    count says so.
     """
     if isinstance(length, int) and all(b is None or isinstance(b, int) for b in (start, stop)):
         ints = slice(start, stop, step).indices(length)

@@ -59,7 +59,7 @@ def _reverse(x: Expr) -> Expr:
 
 def _complete_shape(old: tuple[Dim, ...], wanted: list[Any]) -> tuple[Dim, ...]:
     """`wanted` with -1 replaced by what is left."""
-    given = [d if isinstance(d, Size) else dimension(d) if isinstance(d, Expr) else integer(d, "a dimension") for d in wanted]
+    given = [dimension(d) if isinstance(d, (Size, Expr)) else integer(d, "a dimension") for d in wanted]
     unknown = [i for i, d in enumerate(given) if isinstance(d, int) and d == -1]
     if not unknown:
         return shape_of(given)

@@ -25,11 +25,12 @@ def index_vector(start: Any, stop: Any, step: int) -> Expr:
         raise ShapeError("a slice with a traced bound needs both bounds, so that its length is known: write x[i:i+3]")
     for bound in (start, stop):
         if isinstance(bound, Expr) and (bound.dtype.kind not in "iu" or bound.shape):
-            raise DTypeError(f"a bound of a slice is one integer, not {bound.dtype} of shape {bound.shape}{where(bound)}")
+            raise DTypeError(f"a bound of a slice is one integer, not {bound.dtype} of shape {bound.shape}"
+                             f"{where(bound)}")
     span = _difference(stop, start)
     if span is None:
-        raise ShapeError(f"the length of the slice {start}:{stop} is not known when the program is built: write both bounds "
-                         "from one index, such as x[i:i+3], or choose elements with pb.where")
+        raise ShapeError(f"the length of the slice {start}:{stop} is not known when the program is built: "
+                         "write both bounds from one index, such as x[i:i+3], or choose elements with pb.where")
     count = sizes.floordiv(span + step - 1, step) if step > 0 else sizes.floordiv(-span - step - 1, -step)
     count = sizes.maximum(count, 0)
     offsets = primitives.iota((count,), 0)
@@ -54,7 +55,7 @@ def _collect(e: Any, factor: int, terms: dict[Expr, Dim], depth: int) -> Dim:
     if e.op == "const" and not e.shape:
         return int(e.attrs[0].array) * factor
     if depth < _DEPTH:
-        if e.op == "cast" and e.args[0].dtype.kind in "iu" and e.dtype.kind == "i" and e.dtype.itemsize >= e.args[0].dtype.itemsize:
+        if e.op == "cast" and np.can_cast(e.args[0].dtype, e.dtype, "safe"):
             return _collect(e.args[0], factor, terms, depth + 1)
         if e.op in ("add", "subtract"):
             sign = 1 if e.op == "add" else -1

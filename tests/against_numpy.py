@@ -1,4 +1,4 @@
-"""Runs one program on expressions in every form they can have, through the reference target, and holds it against NumPy."""
+"""Runs a program on expressions in every form they can have, by the reference target, and holds it against NumPy."""
 
 import numpy as np
 
@@ -66,7 +66,7 @@ FORMS = {"static": run_static, "symbolic": run_symbolic, "untyped": run_untyped,
 
 
 def check(program, *arrays, expected=None, forms=tuple(FORMS), rtol=1e-12):
-    """`program(xp, *arrays)` on expressions gives dtype, shape and values of `expected(np, ...)` (default: the program itself)."""
+    """`program(pb, *expressions)` gives dtype, shape and values of `expected(np, *arrays)` (default: of itself)."""
     arrays = [np.asarray(a) for a in arrays]
     with np.errstate(all="ignore"):
         wanted = [np.asarray(w) for w in flat((expected or program)(np, *arrays))]

@@ -15,14 +15,16 @@ from pullback.kernels.reference import evaluate
 A = np.array([[1.5, -2.0, 0.25], [3.0, 0.5, -1.0]])
 B = np.array([0.5, 2.0, -1.5])
 K, J = np.array([[7, -7, 5], [0, 3, -1]]), np.array([2, -3, 4])
-BINARY = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.eq, operator.ne,
+BINARY = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.eq,
+          operator.ne,
           operator.lt, operator.le, operator.gt, operator.ge]
 INTEGER = [operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift]
 
 
 @pytest.mark.parametrize("op", BINARY, ids=lambda f: f.__name__)
 def test_binary_operators_in_every_order(op):
-    for a, b in ((A, B), (K, J), (A.astype("f4"), B.astype("f4")), (K.astype("i2"), J), (A, J), (A[:, :1], B), (A, np.array(2.0))):
+    for a, b in ((A, B), (K, J), (A.astype("f4"), B.astype("f4")), (K.astype("i2"), J), (A, J), (A[:, :1], B),
+                 (A, np.array(2.0))):
         check(lambda xp, a, b: op(a, b), a, b)
     for scalar in (2, 2.5, np.float32(2.5), np.float64(2.5), np.int8(3)):
         for a in (A, K, A.astype("f4")):
@@ -101,7 +103,8 @@ def test_functions_of_more_than_one_row():
     check(lambda xp, a: (xp.round(a, 1), xp.round(a * 13, -1)), K)
     bad = np.array([np.nan, np.inf, -np.inf, 2.0])
     check(lambda xp, a: (xp.nan_to_num(a), xp.nan_to_num(a, nan=1.0, posinf=2.0, neginf=3.0)), bad)
-    check(lambda xp, a, b: (xp.isclose(a, b), xp.isclose(a, b, equal_nan=True), xp.allclose(a, b)), bad, bad[::-1] * 1.0)
+    check(lambda xp, a, b: (xp.isclose(a, b), xp.isclose(a, b, equal_nan=True), xp.allclose(a, b)), bad,
+          bad[::-1] * 1.0)
     check(lambda xp, a: (xp.real(a), xp.imag(a), xp.conj(a), a.conj(), a.real), A)
     check(lambda xp, a: (a.astype("f4"), a.astype(int), a.astype(bool), a.clip(0, 1)), A)
     with pytest.raises(ShapeError, match="size known"):
@@ -110,7 +113,8 @@ def test_functions_of_more_than_one_row():
 
 def test_float32_stays_float32():
     x = typed("x", A.astype("f4"))
-    for y in (x + 1, x * 2.5, 1 / x, x**2, pb.sin(x), x.mean(), pb.where(x > 0, x, 0), pb.maximum(x, 0.0), x * True, x.std(),
+    for y in (x + 1, x * 2.5, 1 / x, x**2, pb.sin(x), x.mean(), pb.where(x > 0, x, 0), pb.maximum(x, 0.0), x * True,
+              x.std(),
               pb.logsumexp(x), pb.clip(x, 0, 1), x @ x.T, pb.linspace(np.float32(0), np.float32(1), 3)):
         assert y.dtype == np.float32
     assert (x * np.float64(2)).dtype == np.float64
@@ -139,9 +143,12 @@ def test_numpy_functions_and_scalars_dispatch():
     check(lambda xp, a: (np.sin(a), np.add(a, 1), np.add(B, a), np.float64(2) * a, np.multiply(2.0, a)), A)
     check(lambda xp, a: (np.sum(a, axis=0), np.mean(a), np.max(a, axis=1, keepdims=True), np.where(a > 0, a, 0)), A)
     check(lambda xp, a: (np.concatenate([a, a], axis=1), np.stack([a, A]), np.reshape(a, (3, 2)), np.transpose(a)), A)
-    check(lambda xp, a: (B @ a.T, A.T @ a, np.matmul(a, B), np.dot(a, B), np.einsum("ij,j->i", a, B), np.linspace(0, 1, 3) + a), A)
-    check(lambda xp, a: (np.zeros_like(a), np.clip(a, 0, 1), np.round(a), np.cumsum(a, axis=1), np.roll(a, 1, axis=0), np.abs(a)), A)
-    check(lambda xp, a: (np.arcsin(a / 9), np.logaddexp(a, 1), np.expand_dims(a, 0), np.tril(a), np.argmax(a, axis=1), np.take(a, 1)), A)
+    check(lambda xp,
+          a: (B @ a.T, A.T @ a, np.matmul(a, B), np.dot(a, B), np.einsum("ij,j->i", a, B), np.linspace(0, 1, 3) + a), A)
+    check(lambda xp, a: (np.zeros_like(a), np.clip(a, 0, 1), np.round(a), np.cumsum(a, axis=1), np.roll(a, 1, axis=0),
+                         np.abs(a)), A)
+    check(lambda xp, a: (np.arcsin(a / 9), np.logaddexp(a, 1), np.expand_dims(a, 0), np.tril(a), np.argmax(a, axis=1),
+                         np.take(a, 1)), A)
     x = typed("x", A)
     assert np.shape(x) == (2, 3) and np.ndim(x) == 2 and np.size(x) == 6 and np.result_type(x, np.float32) == np.float64
 
@@ -151,7 +158,8 @@ def test_numpy_functions_that_cannot_be_say_what_can():
     for attempt, words in ((lambda: np.add.reduce(x), r"pb\.sum"), (lambda: np.add.outer(x, x), r"a\[:, None\]"),
                            (lambda: np.add.at(a, 0, x), r"\.at\[index\]\.add"), (lambda: np.sin(x, out=a), "out="),
                            (lambda: np.add(x, 1, where=A > 0), "where"), (lambda: np.nanmean(x), "near it"),
-                           (lambda: np.float_power(x, 2), "does not take expressions"), (lambda: np.sum(x, out=a), "out=")):
+                           (lambda: np.float_power(x, 2), "does not take expressions"),
+                           (lambda: np.sum(x, out=a), "out=")):
         with pytest.raises(TypeError, match=words) as caught:
             attempt()
         assert isinstance(caught.value, PullbackError)
@@ -161,7 +169,8 @@ def test_numpy_functions_that_cannot_be_say_what_can():
 
 def test_undeclared_variables_build_and_declared_ones_are_checked_where_they_are_written():
     w, x, b = Var("w"), Var("x"), Var("b")
-    for y in (w @ x + b, np.sin(x), x.sum(axis=0)[1:], w @ A, A @ w, np.float32(1) * x, x.T[..., None], pb.einsum("i,j", x, w)):
+    for y in (w @ x + b, np.sin(x), x.sum(axis=0)[1:], w @ A, A @ w, np.float32(1) * x, x.T[..., None],
+              pb.einsum("i,j", x, w)):
         assert y.dtype is None
     with pytest.raises(ShapeError, match=r"w \(3, 4\) by x \(3,\).*test_surface_elementwise"):
         Var("w", (3, 4)) @ Var("x", (3,))

@@ -15,8 +15,10 @@ from pullback.kernels.reference import evaluate
 X = np.arange(4 * 5 * 6, dtype=float).reshape(4, 5, 6)
 
 BASIC = [
-    np.s_[0], np.s_[-1], np.s_[1, 2, 3], np.s_[:], np.s_[...], np.s_[1:3], np.s_[:2, 1:], np.s_[::2, ::-1], np.s_[-3:-1],
-    np.s_[:-1, 1:-1], np.s_[3:1], np.s_[10:], np.s_[-10:2], np.s_[::-2], np.s_[4::-1, 3:0:-2], np.s_[None], np.s_[:, None, 1],
+    np.s_[0], np.s_[-1], np.s_[1, 2, 3], np.s_[:], np.s_[...], np.s_[1:3], np.s_[:2, 1:], np.s_[::2, ::-1],
+    np.s_[-3:-1],
+    np.s_[:-1, 1:-1], np.s_[3:1], np.s_[10:], np.s_[-10:2], np.s_[::-2], np.s_[4::-1, 3:0:-2], np.s_[None],
+    np.s_[:, None, 1],
     np.s_[..., 0], np.s_[1, ..., None, ::3], np.s_[None, ..., -1, None], np.s_[2:2], np.s_[-2::-1], np.s_[:-9:-1],
 ]
 
@@ -28,7 +30,8 @@ def test_basic_indices(index):
 
 ARRAYS = [
     np.s_[[0, 2]], np.s_[[0, -1], [1, 2]], np.s_[:, [3, 0, 3]], np.s_[:, [3, 0], [1, 1]], np.s_[[1, 0], :, [2, 3]],
-    np.s_[0, :, [2, 3]], np.s_[:, 0, [2, 3]], np.s_[[[0], [1]], [1, 2]], np.s_[1:3, [0, 4, 2], ::2], np.s_[[0, 1], None, [1, 2]],
+    np.s_[0, :, [2, 3]], np.s_[:, 0, [2, 3]], np.s_[[[0], [1]], [1, 2]], np.s_[1:3, [0, 4, 2], ::2],
+    np.s_[[0, 1], None, [1, 2]],
     np.s_[..., [0, 1]], np.s_[[0, 1], ..., 0], np.s_[0, ..., [0, 1]], np.s_[np.array(1)], np.s_[np.array(1), :, [0, 1]],
     np.s_[[]], np.s_[:, np.zeros((0, 2), int)], np.s_[None, [0, 1], :, None, 2], np.s_[np.int64(1), np.uint8(2)],
     np.s_[np.array([0, 3], np.int32)], np.s_[[0, 1], [0, 1], ...], np.s_[[0, 1], [0, 1], ..., [0, 1]],
@@ -94,10 +97,12 @@ def test_traced_indices_out_of_range_raise_when_run():
 def test_slices_with_traced_bounds():
     def expected(xp, x, i):
         i = int(i)
-        return x[i:i + 3], x[1, i:i + 2, ::-1], x[:, i:i + 2, i:i + 4], x[:, i + 3:i:-1], x[:, i - 1:i + 4:2], x[[0, 1], i:i + 2]
+        return x[i:i + 3], x[1, i:i + 2, ::-1], x[:, i:i + 2,
+                                                  i:i + 4], x[:, i + 3:i:-1], x[:, i - 1:i + 4:2], x[[0, 1], i:i + 2]
 
     def program(xp, x, i):
-        return x[i:i + 3], x[1, i:i + 2, ::-1], x[:, i:i + 2, i:i + 4], x[:, i + 3:i:-1], x[:, i - 1:i + 4:2], x[[0, 1], i:i + 2]
+        return x[i:i + 3], x[1, i:i + 2, ::-1], x[:, i:i + 2,
+                                                  i:i + 4], x[:, i + 3:i:-1], x[:, i - 1:i + 4:2], x[[0, 1], i:i + 2]
 
     check(program, X, np.array(1), expected=expected)
     check(program, X, np.array(1, np.int32), expected=expected)
@@ -113,7 +118,8 @@ def test_traced_slices_need_a_known_length():
         evaluate([x[i:i + 3]], {x: X, i: np.array(2)})
 
 
-@pytest.mark.parametrize("index", [4, -5, (0, 5), (0, 0, 0, 0), [0, 4], [-5], 1.5, "a", True, (..., ...), np.array([0.5])])
+@pytest.mark.parametrize("index",
+                         [4, -5, (0, 5), (0, 0, 0, 0), [0, 4], [-5], 1.5, "a", True, (..., ...), np.array([0.5])])
 def test_wrong_indices_are_refused_when_built(index):
     with pytest.raises((ShapeError, DTypeError)):
         typed("x", X)[index]
@@ -171,7 +177,8 @@ def numpy_update(x, index, op, value):
     if op == "set":
         out[index] = value
     else:
-        {"add": np.add, "multiply": np.multiply, "min": np.minimum, "max": np.maximum, "subtract": np.subtract}[op].at(out, index, value)
+        {"add": np.add, "multiply": np.multiply, "min": np.minimum, "max": np.maximum,
+         "subtract": np.subtract}[op].at(out, index, value)
     return out
 
 
@@ -197,7 +204,8 @@ def test_update_at_traced_places():
         return numpy_update(x, i, "set", 7.), numpy_update(x, np.s_[:, i:i + 2], "add", 1.), numpy_update(
             x, np.s_[1:3, i, ::-1], "set", np.arange(6.))
 
-    check(lambda xp, x, i: (x.at[i].set(7), x.at[:, i:i + 2].add(1), x.at[1:3, i, ::-1].set(np.arange(6.))), X, np.array(1),
+    check(lambda xp, x, i: (x.at[i].set(7), x.at[:, i:i + 2].add(1), x.at[1:3, i, ::-1].set(np.arange(6.))), X,
+          np.array(1),
           expected=expected)
 
 

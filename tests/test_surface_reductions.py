@@ -32,8 +32,10 @@ def test_folds(name):
 
 
 def test_dtype_and_ddof():
-    check(lambda xp, x: (xp.sum(x, dtype="f4"), xp.mean(x, dtype=np.float64), xp.prod(x, 0, "f8")), X.astype("f4"), rtol=1e-6)
-    check(lambda xp, x: (xp.var(x, ddof=1), xp.std(x, axis=0, ddof=1), xp.var(x, axis=1, ddof=5), xp.var(x, 2, correction=1)), X)
+    check(lambda xp, x: (xp.sum(x, dtype="f4"), xp.mean(x, dtype=np.float64), xp.prod(x, 0, "f8")), X.astype("f4"),
+          rtol=1e-6)
+    check(lambda xp,
+          x: (xp.var(x, ddof=1), xp.std(x, axis=0, ddof=1), xp.var(x, axis=1, ddof=5), xp.var(x, 2, correction=1)), X)
     check(lambda xp, x: xp.var(x, ddof=0.5), X)
     check(lambda xp, x: (xp.ptp(x, axis=1), xp.ptp(x)), X)
     check(lambda xp, x: (xp.count_nonzero(x), xp.count_nonzero(x, axis=1, keepdims=True)), K)
@@ -43,7 +45,8 @@ def test_dtype_and_ddof():
 
 def test_zero_elements():
     empty = np.zeros((0, 3))
-    check(lambda xp, x: (xp.sum(x, axis=0), xp.prod(x), xp.any(x), xp.all(x, axis=0), xp.mean(x, axis=0), xp.var(x, axis=0)), empty)
+    check(lambda xp, x: (xp.sum(x, axis=0), xp.prod(x), xp.any(x), xp.all(x, axis=0), xp.mean(x, axis=0),
+                         xp.var(x, axis=0)), empty)
     check(lambda xp, x: (xp.max(x, axis=1), xp.argmax(x, axis=1), xp.cumsum(x, axis=0), xp.cumprod(x)), empty)
     for name in ("min", "max", "argmin", "argmax"):
         with pytest.raises(ShapeError, match="zero elements"):
@@ -70,7 +73,8 @@ def test_positions(name):
 
 def test_logsumexp():
     inf = np.inf
-    rows = np.array([[1000.0, 999.0, -5.0], [-inf, -inf, -inf], [inf, 0.0, 1.0], [np.nan, 0.0, 1.0], [-2e3, -2e3, -2e3]])
+    rows = np.array([[1000.0, 999.0, -5.0], [-inf, -inf, -inf], [inf, 0.0, 1.0], [np.nan, 0.0, 1.0],
+                     [-2e3, -2e3, -2e3]])
     for axis in (None, 0, 1, (0, 1)):
         for keepdims in (False, True):
             for data in (rows, X[0], K[0], X[0].astype("f4")):
