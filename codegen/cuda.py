@@ -1,9 +1,10 @@
 """A Program as CUDA C++: one translation unit without includes, and the plan of its launches.
 
-    helpers and routines      what the kernels call, each once
-    global functions          one for each kernel, headed by the mathematics, and one more where chunks leave partial results
+    helpers and routines      what the kernels call, each once global functions          one for each kernel, headed
+    by the mathematics, and one more where chunks leave partial results
 
-The text is compiled by NVRTC as it stands. `index` is the type of every index in it: 'int' unless a buffer or loop is larger.
+The text is compiled by NVRTC as it stands. `index` is the type of every index in it: 'int' unless a buffer or loop is
+larger.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class CudaText:
 def write_cuda(program: Program, index: str = "int") -> CudaText:
     """The CUDA C++ text of `program` and its launches.
 
-    `index` is 'int' or 'long long', see `pullback.codegen.cuda_plan.index_type`. Raises CompileError for an operation that has neither
-    a spelling nor a routine.
+    `index` is 'int' or 'long long', see `pullback.codegen.cuda_plan.index_type`. Raises CompileError for an operation
+    that has neither a spelling nor a routine.
 
         text = write_cuda(program)
         print(text.text)
@@ -109,11 +110,22 @@ def _combine(kernel: Kernel, program: Program) -> tuple[tuple[str, Launch], Scop
         dtype = program.buffers[c.target].dtype
         partial, target, kind = safe(c.partial), safe(c.target), C_TYPE[dtype]
         params += [f"const {kind}* __restrict__ {partial}", f"{kind}* __restrict__ {target}"]
-        lines.append(f"    {scope.combine(c.op, dtype)}({partial}, {target}, {scope.size(c.count)}, {chunks}, {literal(c.identity)});")
+        arguments = ", ".join([partial, target, scope.size(c.count), chunks, literal(c.identity)])
+        lines.append(f"    {scope.combine(c.op, dtype)}({arguments});")
     sizes = [f"index_t {name}" for name, _ in scope.sizes.values()]
     name = f"{safe(kernel.name)}_combine"
-    head = "".join(f"// {comment(c.target)} = {c.op} of {comment(c.partial)} over the chunks of {comment(kernel.name)}\n" for c in kernel.combine)
+    head = "".join(
+        f"// {comment(c.target)} = {c.op} of {comment(c.partial)} over the chunks of {comment(kernel.name)}\n"
+        for c in kernel.combine
+    )
     notes = "".join(f"// {n} = {d!r}\n" for n, d in scope.sizes.values() if n.startswith("size_"))
-    text = f'{head}{notes}extern "C" __global__ void {BOUNDS} {name}({", ".join(params + sizes)}) {{\n' + "\n".join(lines) + "\n}\n"
+    text = (
+        f'{head}{notes}extern "C" __global__ void {BOUNDS} {name}({", ".join(params + sizes)}) {{\n'
+        + "\n".join(lines)
+        + "\n}\n"
+    )
     buffers = tuple(b for c in kernel.combine for b in (c.partial, c.target))
-    return (text, Launch(name, kernel, "combine", buffers, tuple(d for _, d in scope.sizes.values()), meets=True)), scope
+    return (
+        text,
+        Launch(name, kernel, "combine", buffers, tuple(d for _, d in scope.sizes.values()), meets=True),
+    ), scope

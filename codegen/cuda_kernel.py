@@ -1,9 +1,10 @@
 """One kernel of a Program as a CUDA global function.
 
-A block takes a chunk. Where the rows are the vector loop, its threads stride over the rows of the chunk; otherwise the rows run in
-order, every thread computes what is uniform, thread 0 stores it, and the threads stride over the innermost axis of vector loops.
-Accumulators of a loop that is spread over threads are folded by shuffles and shared memory, and every thread gets the result.
-Rows that must run in order (`serial`) and have no vector loop inside are left to one thread.
+A block takes a chunk. Where the rows are the vector loop, its threads stride over the rows of the chunk; otherwise
+the rows run in order, every thread computes what is uniform, thread 0 stores it, and the threads stride over the
+innermost axis of vector loops. Accumulators of a loop that is spread over threads are folded by shuffles and shared
+memory, and every thread gets the result. Rows that must run in order (`serial`) and have no vector loop inside are
+left to one thread.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .cuda_scope import Scope, safe
 from .cuda_sync import Access, accesses, conflict
 from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
 
-BOUNDS = "__launch_bounds__(256, 1)"      # a block at least: without the 1, ptxas saves registers by spilling a few
+BOUNDS = "__launch_bounds__(256, 1)"  # a block at least: without the 1, ptxas saves registers by spilling a few
 
 
 class KernelWriter:
@@ -55,16 +56,26 @@ class KernelWriter:
         self.barrier_if(bool(kernel.end) and (bool(self.pending) or self.per_thread_writes()))
         self.uniform(kernel.end)
         body = "\n".join([*self.prologue(rows), *self.lines])
-        launch = Launch(safe(kernel.name), kernel, "rows", self.buffers, tuple(d for _, d in scope.sizes.values()),
-                        self.packs.aligned if self.packs else (), self.checks, self.meets)
+        launch = Launch(
+            safe(kernel.name),
+            kernel,
+            "rows",
+            self.buffers,
+            tuple(d for _, d in scope.sizes.values()),
+            self.packs.aligned if self.packs else (),
+            self.checks,
+            self.meets,
+        )
         head = "".join(f"// {line}\n" for line in (*map(comment, kernel.title), *self.notes()))
         return f'{head}extern "C" __global__ void {BOUNDS} {launch.name}({self.parameters()}) {{\n{body}\n}}\n', launch
 
     def prologue(self, rows: str) -> list[str]:
-        """What the lines need of: the thread, the number of threads, the chunk, and the rows lo .. hi-1 of this block."""
+        """What the lines need of: the thread, the number of threads, the chunk, and the rows lo .. hi-1 of this
+        block."""
         used = set(re.findall(r"\w+", "\n".join(self.lines)))
         definitions = {
-            "thread": "const index_t thread = threadIdx.x;", "threads": "const index_t threads = blockDim.x;",
+            "thread": "const index_t thread = threadIdx.x;",
+            "threads": "const index_t threads = blockDim.x;",
             safe(self.kernel.chunk): f"const long long {safe(self.kernel.chunk)} = blockIdx.x;",
         }
         bounds = [
@@ -76,10 +87,11 @@ class KernelWriter:
     def parameters(self) -> str:
         sizes = [f"index_t {name}" for name, _ in self.scope.sizes.values()]
         flags = ["int aligned"] if self.packs else []
-        return ", ".join([*map(self.pointer, self.buffers), *sizes, "index_t rows_per_chunk", *flags, *(["int* error"] if self.checks else [])])
+        error = ["int* error"] if self.checks else []
+        return ", ".join([*map(self.pointer, self.buffers), *sizes, "index_t rows_per_chunk", *flags, *error])
 
     def pointer(self, buffer: str) -> str:
-        """A parameter; read-only memory is declared so where nothing in the kernel writes it, also under another name."""
+        """A parameter; memory is declared read-only where nothing in the kernel writes it, also under another name."""
         kind, name = C_TYPE[self.program.buffers[buffer].dtype], safe(buffer)
         written = self.root(buffer) in self.written
         shared = sum(self.root(other) == self.root(buffer) for other in self.buffers) > 1
@@ -89,7 +101,9 @@ class KernelWriter:
         return [f"{name} = {dim!r}" for name, dim in self.scope.sizes.values() if name.startswith("size_")]
 
     def per_thread_writes(self) -> bool:
-        return self.kernel.vector and any(not isinstance(s, Load) for s in walk_stmts(self.kernel.body) if isinstance(s, (Load, Store, Update)))
+        return self.kernel.vector and any(
+            not isinstance(s, Load) for s in walk_stmts(self.kernel.body) if isinstance(s, (Load, Store, Update))
+        )
 
     # ---- rows ---------------------------------------------------------------------------------------------------
     def rows(self) -> None:
@@ -99,11 +113,18 @@ class KernelWriter:
         if not kernel.vector:
             self.rows_in_order()
         elif kernel.serial:
-            self.block("if (thread == 0) for (index_t {0} = lo; {0} < hi; ++{0})", kernel.rows, lambda: self.lane(kernel.body, kernel.accs))
+            self.block(
+                "if (thread == 0) for (index_t {0} = lo; {0} < hi; ++{0})",
+                kernel.rows,
+                lambda: self.lane(kernel.body, kernel.accs),
+            )
         else:
             first = self.packed_rows() if self.packs else "lo"
-            self.block(f"for (index_t {{0}} = {first} + thread; {{0}} < hi; {{0}} += threads)", kernel.rows,
-                       lambda: self.lane(kernel.body, kernel.accs))
+            self.block(
+                f"for (index_t {{0}} = {first} + thread; {{0}} < hi; {{0}} += threads)",
+                kernel.rows,
+                lambda: self.lane(kernel.body, kernel.accs),
+            )
         if kernel.vector:
             self.fold(kernel.accs)
 
@@ -130,9 +151,13 @@ class KernelWriter:
         self.depth += 1
         names: dict[tuple[str, str], str] = {}
         for access in packs.accesses:
-            name = names[access.key] = f"{safe(access.buffer)}_pack" + (str(len(names)) if access.buffer in {k[0] for k in names} else "")
+            name = names[access.key] = f"{safe(access.buffer)}_pack" + (
+                str(len(names)) if access.buffer in {k[0] for k in names} else ""
+            )
             kind = f"pb_pack<{C_TYPE[self.program.buffers[access.buffer].dtype]}, {width}>"
-            at = "start" + (f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else "")
+            at = "start" + (
+                f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else ""
+            )
             read = f" = *(const {kind}*)({safe(access.buffer)} + {at})" if access.loaded else ""
             self.line(f"{kind} {name}{read};")
         self.line("#pragma unroll")
@@ -144,7 +169,9 @@ class KernelWriter:
         for access in packs.accesses:
             if access.stored:
                 kind = f"pb_pack<{C_TYPE[self.program.buffers[access.buffer].dtype]}, {width}>"
-                at = "start" + (f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else "")
+                at = "start" + (
+                    f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else ""
+                )
                 self.line(f"*({kind}*)({safe(access.buffer)} + {at}) = {names[access.key]};")
         self.close()
         self.close()
@@ -187,8 +214,11 @@ class KernelWriter:
             self.nest(loop.axes, lambda: self.lane(loop.body, loop.accs))
             self.close()
         elif len(loop.axes) == 1:
-            self.block(f"for (index_t {{0}} = thread; {{0}} < {self.scope.size(loop.axes[0].extent)}; {{0}} += threads)", loop.axes[0],
-                       lambda: self.lane(loop.body, loop.accs))
+            self.block(
+                f"for (index_t {{0}} = thread; {{0}} < {self.scope.size(loop.axes[0].extent)}; {{0}} += threads)",
+                loop.axes[0],
+                lambda: self.lane(loop.body, loop.accs),
+            )
         else:
             self.nest(loop.axes[:-2], lambda: self.plane(loop))
         self.fold(loop.accs)
@@ -197,7 +227,8 @@ class KernelWriter:
         """The last two axes as one range of pairs that the threads stride over, without a division for each pair."""
         outer, inner = loop.axes[-2:]
         k, j, extent = safe(outer.name), safe(inner.name), self.scope.size(inner.extent)
-        self.line(f"if ({extent} > 0) for (index_t {k} = thread / {extent}, {j} = thread % {extent}; {k} < {self.scope.size(outer.extent)};) {{")
+        start = f"index_t {k} = thread / {extent}, {j} = thread % {extent}"
+        self.line(f"if ({extent} > 0) for ({start}; {k} < {self.scope.size(outer.extent)};) {{")
         self.depth += 1
         self.lane(loop.body, loop.accs)
         self.line(f"{k} += threads / {extent};")
@@ -215,7 +246,9 @@ class KernelWriter:
         self.barrier_if(any(conflict(p, a, later_row=True) for p in self.pending for a in again))
 
     # ---- what one thread computes -------------------------------------------------------------------------------
-    def lane(self, stmts: tuple[Stmt, ...], accs: tuple[Acc, ...], packs: dict[tuple[str, str], str] | None = None) -> None:
+    def lane(
+        self, stmts: tuple[Stmt, ...], accs: tuple[Acc, ...], packs: dict[tuple[str, str], str] | None = None
+    ) -> None:
         for stmt in stmts:
             if isinstance(stmt, For):
                 self.lane_for(stmt)
@@ -247,7 +280,9 @@ class KernelWriter:
             self.line(f"if (!{safe(stmt.ok)}) *error = {stmt.code + 1};")
             return
         assert isinstance(stmt, (Load, Store, Update))
-        pack = (packs or {}).get((stmt.buffer, repr(stmt.offset.const))) if self.packs and self.packs.takes(stmt) else None
+        pack = (
+            (packs or {}).get((stmt.buffer, repr(stmt.offset.const))) if self.packs and self.packs.takes(stmt) else None
+        )
         place = f"{pack}.v[lane]" if pack else f"{safe(stmt.buffer)}[{scope.offset(stmt.offset)}]"
         if isinstance(stmt, Load):
             other = scope.operand(stmt.other) if stmt.other is not None else f"({C_TYPE[stmt.dtype]})0"
@@ -259,7 +294,8 @@ class KernelWriter:
             self.line(f"{guard}{place} = {scope.operand(stmt.value)};")
         else:
             dtype = self.program.buffers[stmt.buffer].dtype
-            self.line(f"{guard}{place} = {scope.apply(stmt.op, dtype, [place, scope.operand(stmt.value)], [dtype, scope.dtype(stmt.value)])};")
+            texts, dtypes = [place, scope.operand(stmt.value)], [dtype, scope.dtype(stmt.value)]
+            self.line(f"{guard}{place} = {scope.apply(stmt.op, dtype, texts, dtypes)};")
 
     def define(self, name: str, dtype: str, text: str) -> None:
         self.scope.dtypes[name] = dtype
@@ -273,7 +309,9 @@ class KernelWriter:
     def add_accs(self, accs: tuple[Acc, ...]) -> None:
         for acc in accs:
             texts = [safe(acc.name), self.scope.operand(acc.value)]
-            self.line(f"{texts[0]} = {self.scope.apply(acc.op, acc.dtype, texts, [acc.dtype, self.scope.dtype(acc.value)])};")
+            self.line(
+                f"{texts[0]} = {self.scope.apply(acc.op, acc.dtype, texts, [acc.dtype, self.scope.dtype(acc.value)])};"
+            )
 
     def fold(self, accs: tuple[Acc, ...]) -> None:
         for acc in accs:
@@ -305,7 +343,11 @@ class KernelWriter:
         if not axes:
             body()
             return
-        self.block(f"for (index_t {{0}} = 0; {{0}} < {self.scope.size(axes[0].extent)}; ++{{0}})", axes[0], lambda: self.nest(axes[1:], body))
+        self.block(
+            f"for (index_t {{0}} = 0; {{0}} < {self.scope.size(axes[0].extent)}; ++{{0}})",
+            axes[0],
+            lambda: self.nest(axes[1:], body),
+        )
 
     def block(self, head: str, axis: Axis, body: Callable[[], None]) -> None:
         self.line(head.format(safe(axis.name)) + " {")
@@ -322,7 +364,8 @@ class KernelWriter:
 
 
 def _collides(loop: For) -> bool:
-    """Whether threads that stride over the last axis of `loop` may write one address: it is not in the offset, or with a value of the lane."""
+    """Whether threads that stride over the last axis of `loop` may write one address: it is not in the offset, or
+    with a value of the lane."""
     stmts = list(walk_stmts(loop.body))
     values = {s.name for s in stmts if isinstance(s, (Let, Load))}
     writes = [s.offset for s in stmts if isinstance(s, (Store, Update))]

@@ -1,9 +1,10 @@
 """How CUDA C++ spells the operations, literals and types of a Program.
 
-One table from operation to expression. Where C++ and NumPy differ (NaN in `maximum`, Python's signs of `//`, shifts by the width or
-more, wrapping integers) the expression calls a helper of `HELPERS`, whose text goes in front of the kernels that use it.
-What is not in the table is a call of a `Routine` of `codegen.machine`, if there is one. Products and sums are contracted to fused
-multiply-adds as the compiler likes (its default), so the last bit of a float may differ from the CPU's.
+One table from operation to expression. Where C++ and NumPy differ (NaN in `maximum`, Python's signs of `//`, shifts
+by the width or more, wrapping integers) the expression calls a helper of `HELPERS`, whose text goes in front of the
+kernels that use it. What is not in the table is a call of a `Routine` of `codegen.machine`, if there is one. Products
+and sums are contracted to fused multiply-adds as the compiler likes (its default), so the last bit of a float may
+differ from the CPU's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ C_TYPE: dict[str, str] = {
 ANY: dict[str, str] = {
     "equal": "{0} == {1}", "not_equal": "{0} != {1}", "less": "{0} < {1}", "less_equal": "{0} <= {1}",
     "greater": "{0} > {1}", "greater_equal": "{0} >= {1}",
-    "logical_and": "{0} && {1}", "logical_or": "{0} || {1}", "logical_not": "!{0}", "logical_xor": "({0} != 0) != ({1} != 0)",
+    "logical_and": "{0} && {1}", "logical_or": "{0} || {1}", "logical_not": "!{0}",
+    "logical_xor": "({0} != 0) != ({1} != 0)",
     "where": "{0} ? {1} : {2}", "mask": "{0} ? {1} : ({t})0",
     "cast": "({t}){0}", "stop_gradient": "{0}", "positive": "{0}",
 }
@@ -38,15 +40,18 @@ FLOAT: dict[str, str] = {
     "floor": "floor{f}({0})", "ceil": "ceil{f}({0})", "trunc": "trunc{f}({0})", "round": "rint{f}({0})",
     "minimum": "pb_minimum({0}, {1})", "maximum": "pb_maximum({0}, {1})",
     "clip": "pb_minimum(pb_maximum({0}, {1}), {2})",
-    "floor_divide": "pb_floor_divide_real({0}, {1})", "remainder": "pb_remainder_real({0}, {1})", "fmod": "fmod{f}({0}, {1})",
-    "sqrt": "sqrt{f}({0})", "rsqrt": "rsqrt{f}({0})", "cbrt": "cbrt{f}({0})", "power": "pow{f}({0}, {1})", "hypot": "hypot{f}({0}, {1})",
+    "floor_divide": "pb_floor_divide_real({0}, {1})", "remainder": "pb_remainder_real({0}, {1})",
+    "fmod": "fmod{f}({0}, {1})",
+    "sqrt": "sqrt{f}({0})", "rsqrt": "rsqrt{f}({0})", "cbrt": "cbrt{f}({0})", "power": "pow{f}({0}, {1})",
+    "hypot": "hypot{f}({0}, {1})",
     "exp": "exp{f}({0})", "exp2": "exp2{f}({0})", "expm1": "expm1{f}({0})",
     "log": "log{f}({0})", "log2": "log2{f}({0})", "log10": "log10{f}({0})", "log1p": "log1p{f}({0})",
     "sin": "sin{f}({0})", "cos": "cos{f}({0})", "tan": "tan{f}({0})",
     "asin": "asin{f}({0})", "acos": "acos{f}({0})", "atan": "atan{f}({0})", "atan2": "atan2{f}({0}, {1})",
     "sinh": "sinh{f}({0})", "cosh": "cosh{f}({0})", "tanh": "tanh{f}({0})",
     "asinh": "asinh{f}({0})", "acosh": "acosh{f}({0})", "atanh": "atanh{f}({0})",
-    "erf": "erf{f}({0})", "erfc": "erfc{f}({0})", "erfinv": "erfinv{f}({0})", "gammaln": "lgamma{f}({0})", "gamma": "tgamma{f}({0})",
+    "erf": "erf{f}({0})", "erfc": "erfc{f}({0})", "erfinv": "erfinv{f}({0})", "gammaln": "lgamma{f}({0})",
+    "gamma": "tgamma{f}({0})",
 }
 INTEGER: dict[str, str] = {
     "add": "pb_wrap_add({0}, {1})", "subtract": "pb_wrap_subtract({0}, {1})", "multiply": "pb_wrap_multiply({0}, {1})",
@@ -58,23 +63,27 @@ INTEGER: dict[str, str] = {
     "clip": "{0} < {1} ? ({1} < {2} ? {1} : {2}) : ({0} < {2} ? {0} : {2})",
     "floor_divide": "pb_floor_divide({0}, {1})", "remainder": "pb_remainder({0}, {1})", "fmod": "pb_fmod({0}, {1})",
     "power": "pb_power({0}, {1})",
-    "bitwise_and": "({t})({0} & {1})", "bitwise_or": "({t})({0} | {1})", "bitwise_xor": "({t})({0} ^ {1})", "bitwise_invert": "({t})~{0}",
+    "bitwise_and": "({t})({0} & {1})", "bitwise_or": "({t})({0} | {1})", "bitwise_xor": "({t})({0} ^ {1})",
+    "bitwise_invert": "({t})~{0}",
     "bitwise_left_shift": "pb_left_shift({0}, {1})", "bitwise_right_shift": "pb_right_shift({0}, {1})",
 }
 BOOL: dict[str, str] = {
     "fma": "({0} & {1}) | {2}",
-    "add": "{0} | {1}", "multiply": "{0} & {1}", "maximum": "{0} | {1}", "minimum": "{0} & {1}", "abs": "{0}", "square": "{0}",
+    "add": "{0} | {1}", "multiply": "{0} & {1}", "maximum": "{0} | {1}", "minimum": "{0} & {1}", "abs": "{0}",
+    "square": "{0}",
     "bitwise_and": "{0} & {1}", "bitwise_or": "{0} | {1}", "bitwise_xor": "{0} ^ {1}", "bitwise_invert": "!{0}",
     "power": "{0} | !{1}",
 }
 # Tests of a float argument with a bool result; {t} and {f} follow the argument.
 CLASSIFY: dict[str, str] = {
-    "isnan": "{0} != {0}", "isinf": "fabs{f}({0}) == {inf}", "isfinite": "fabs{f}({0}) < {inf}", "signbit": "copysign{f}(({t})1, {0}) < 0",
+    "isnan": "{0} != {0}", "isinf": "fabs{f}({0}) == {inf}", "isfinite": "fabs{f}({0}) < {inf}",
+    "signbit": "copysign{f}(({t})1, {0}) < 0",
 }
 _INFINITY = {"float64": "__longlong_as_double(0x7ff0000000000000LL)", "float32": "__int_as_float(0x7f800000)"}
 
 _BITCAST: dict[tuple[str, str], str] = {
-    ("float64", "int64"): "__double_as_longlong({0})", ("float64", "uint64"): "(unsigned long long)__double_as_longlong({0})",
+    ("float64", "int64"): "__double_as_longlong({0})",
+    ("float64", "uint64"): "(unsigned long long)__double_as_longlong({0})",
     ("int64", "float64"): "__longlong_as_double({0})", ("uint64", "float64"): "__longlong_as_double((long long){0})",
     ("float32", "int32"): "__float_as_int({0})", ("float32", "uint32"): "(unsigned)__float_as_int({0})",
     ("int32", "float32"): "__int_as_float({0})", ("uint32", "float32"): "__int_as_float((int){0})",
@@ -91,10 +100,14 @@ template <class T> __device__ T pb_minimum(T a, T b) { return a != a ? a : b != 
 template <class T> __device__ T pb_wrap_add(T a, T b) { return (T)((unsigned long long)a + (unsigned long long)b); }
 """,
     "pb_wrap_subtract": """// integers wrap around
-template <class T> __device__ T pb_wrap_subtract(T a, T b) { return (T)((unsigned long long)a - (unsigned long long)b); }
+template <class T> __device__ T pb_wrap_subtract(T a, T b) {
+    return (T)((unsigned long long)a - (unsigned long long)b);
+}
 """,
     "pb_wrap_multiply": """// integers wrap around
-template <class T> __device__ T pb_wrap_multiply(T a, T b) { return (T)((unsigned long long)a * (unsigned long long)b); }
+template <class T> __device__ T pb_wrap_multiply(T a, T b) {
+    return (T)((unsigned long long)a * (unsigned long long)b);
+}
 """,
     "pb_floor_divide": """// quotient rounded down; 0 for a divisor of 0
 template <class T> __device__ T pb_floor_divide(T a, T b) {
@@ -112,12 +125,16 @@ template <class T> __device__ T pb_remainder(T a, T b) {
 }
 """,
     "pb_fmod": """// remainder with the sign of the dividend; 0 for a divisor of 0
-template <class T> __device__ T pb_fmod(T a, T b) { return b == 0 || (T(-1) < T(0) && b == T(-1)) ? 0 : a % b; }
+template <class T> __device__ T pb_fmod(T a, T b) {
+    return b == 0 || (T(-1) < T(0) && b == T(-1)) ? 0 : a % b;
+}
 """,
     "pb_power": """// integer power by squaring, wrapping around
 template <class T> __device__ T pb_power(T a, T n) {
     unsigned long long result = 1, square = (unsigned long long)a;
-    for (unsigned long long m = n < 0 ? 0 : (unsigned long long)n; m; m >>= 1, square *= square) if (m & 1) result *= square;
+    for (unsigned long long m = n < 0 ? 0 : (unsigned long long)n; m; m >>= 1, square *= square) {
+        if (m & 1) result *= square;
+    }
     return (T)result;
 }
 """,
@@ -171,9 +188,12 @@ def literal(constant: Literal) -> str:
 
 def _float_literal(value: float, dtype: str) -> str:
     if not math.isfinite(value):
+        if value == math.inf:
+            return _INFINITY[dtype]
+        bits = bits_of(value, dtype)
         if dtype == "float64":
-            return _INFINITY[dtype] if value == math.inf else f"__longlong_as_double((long long)0x{bits_of(value, dtype):016x}ULL)"
-        return _INFINITY[dtype] if value == math.inf else f"__int_as_float((int)0x{bits_of(value, dtype):08x}u)"
+            return f"__longlong_as_double((long long)0x{bits:016x}ULL)"
+        return f"__int_as_float((int)0x{bits:08x}u)"
     short = str(np.dtype(dtype).type(value))
     exact = short if len(short) < 10 else value.hex()
     text = exact + ("f" if dtype == "float32" else "")
@@ -181,7 +201,8 @@ def _float_literal(value: float, dtype: str) -> str:
 
 
 def spell(op: str, dtype: str, args: list[str], arg_dtypes: list[str]) -> str | None:
-    """The expression of `op` with result `dtype` on `args` (names, literals or calls); None where the table has no entry."""
+    """The expression of `op` with result `dtype` on `args` (names, literals or calls); None where the table has no
+    entry."""
     source = arg_dtypes[0] if arg_dtypes else dtype
     if op == "bitcast":
         return args[0] if source == dtype else _bitcast(source, dtype).format(*args)

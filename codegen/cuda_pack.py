@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ..dsl.size import Dim, Size
 from .cuda_plan import Aligned, itemsize
-from .program import Check, For, Kernel, Let, Load, Offset, Program, Store, Update
+from .program import Check, Kernel, Let, Load, Offset, Program, Store, Update
 
-LONGEST = 160      # statements: a longer body is bound by arithmetic, and several copies of it by registers
+LONGEST = 160  # statements: a longer body is bound by arithmetic, and several copies of it by registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def find_packs(kernel: Kernel, program: Program, alias: dict[str, str]) -> Packs
     row = kernel.rows.name
     touched = [s for s in kernel.body if isinstance(s, (Load, Store))]
     packed = [s for s in touched if s.mask is None and _neighbours(s.offset, row)]
-    if not packed or _written_elsewhere(kernel, touched, alias):
+    if not packed or _written_elsewhere(touched, alias):
         return None
     width = 16 // min([itemsize(d) for d in _dtypes(packed, program) if itemsize(d) >= 4], default=2)
     accesses = []
@@ -56,27 +56,33 @@ def find_packs(kernel: Kernel, program: Program, alias: dict[str, str]) -> Packs
         same = [s for s in packed if (s.buffer, repr(s.offset.const)) == key]
         loaded, stored = (any(isinstance(s, kind) for s in same) for kind in (Load, Store))
         accesses.append(PackAccess(key[0], same[0].offset.const, loaded, stored))
-    aligned = tuple(Aligned(a.buffer, a.const, min(16, width * itemsize(program.buffers[a.buffer].dtype))) for a in accesses)
+    aligned = tuple(
+        Aligned(a.buffer, a.const, min(16, width * itemsize(program.buffers[a.buffer].dtype))) for a in accesses
+    )
     return Packs(row, width, tuple(accesses), aligned)
 
 
 def _neighbours(offset: Offset, row: str) -> bool:
-    return len(offset.terms) == 1 and offset.terms[0][0] == row and not isinstance(offset.terms[0][1], Size) and offset.terms[0][1] == 1
+    return (
+        len(offset.terms) == 1
+        and offset.terms[0][0] == row
+        and not isinstance(offset.terms[0][1], Size)
+        and offset.terms[0][1] == 1
+    )
 
 
 def _dtypes(stmts: list[Load | Store], program: Program) -> set[str]:
     return {program.buffers[s.buffer].dtype for s in stmts}
 
 
-def _written_elsewhere(kernel: Kernel, touched: list[Load | Store], alias: dict[str, str]) -> bool:
-    """Whether a written buffer is also touched at another offset, so that a pack would be read too early or written too late."""
+def _written_elsewhere(touched: list[Load | Store], alias: dict[str, str]) -> bool:
+    """Whether a written buffer is also touched elsewhere: a pack would be read too early or written too late."""
+
     def root(buffer: str) -> str:
         return alias.get(buffer, buffer)
 
-    stores = [s for s in touched if isinstance(s, Store)]
-    for store in stores:
-        for other in touched:
-            if root(other.buffer) == root(store.buffer) and (repr(other.offset) != repr(store.offset) or other.mask or store.mask):
-                if other is not store:
-                    return True
-    return bool(kernel.begin) and any(isinstance(s, For) for s in kernel.begin)
+    for store in (s for s in touched if isinstance(s, Store)):
+        others = [s for s in touched if s is not store and root(s.buffer) == root(store.buffer)]
+        if any(repr(s.offset) != repr(store.offset) or s.mask or store.mask for s in others):
+            return True
+    return False

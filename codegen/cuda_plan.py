@@ -1,24 +1,24 @@
 """What is launched: kernels with their grids and arguments, in order, for the host to carry out.
 
-The number of chunks of a kernel is its grid, and a function of the sizes alone, so a result never depends on the device.
+The number of chunks of a kernel is its grid, and a function of the sizes alone, so a result never depends on the
+device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Union
 
 import numpy as np
 
 from ..dsl.size import Dim, Size, evaluate, product
 from .program import Branch, For, Kernel, Library, Loop, Program, Update, walk_stmts
 
-BLOCK = 256                 # threads of a block where rows are spread over them, and the most of any block
+BLOCK = 256  # threads of a block where rows are spread over them, and the most of any block
 ROWS_PER_CHUNK = 8 * BLOCK  # rows of a chunk that threads stride over: two wide loads or more for each thread
-WORK_PER_CHUNK = 1024       # elements of a chunk whose rows run in order
-PARTIALS = 512              # most chunks of a kernel that leaves partial results: about four blocks for each multiprocessor
-INT_SPAN = 2**31 - 2**22    # largest count that `int` indices reach with room for a stride
+WORK_PER_CHUNK = 1024  # elements of a chunk whose rows run in order
+PARTIALS = 512  # most chunks of a kernel that leaves partial results: about four blocks for each multiprocessor
+INT_SPAN = 2**31 - 2**22  # largest count that `int` indices reach with room for a stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Aligned:
 class Launch:
     """One launch of the global function `name` for `kernel`.
 
-    Arguments in order: the addresses of `buffers`; `sizes`, each evaluated and passed as an index; for a row kernel the rows
-    per chunk; the flag "every position in `aligned` is aligned" where there are any; the address of the error word if `checks`.
-    `meets`: threads of a block wait for each other in it. `role` is 'rows' or 'combine'.
+    Arguments in order: the addresses of `buffers`; `sizes`, each evaluated and passed as an index; for a row kernel
+    the rows per chunk; the flag "every position in `aligned` is aligned" where there are any; the address of the
+    error word if `checks`. `meets`: threads of a block wait for each other in it. `role` is 'rows' or 'combine'.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Choose:
     choices: tuple[tuple[Action, ...], ...]
 
 
-Action = Union[Launch, Library, Repeat, Choose]
+Action = Launch | Library | Repeat | Choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,18 @@ class Grid:
 
 
 def spread_rows(kernel: Kernel) -> Kernel:
-    """`kernel` with its rows over threads where they would otherwise leave threads idle: no vector loop inside, no order to keep."""
-    idle = not kernel.vector and not kernel.serial and not any(isinstance(s, For) and s.vector for s in walk_stmts(kernel.body))
-    return replace(kernel, vector=True) if idle and not any(isinstance(s, Update) for s in walk_stmts(kernel.body)) else kernel
+    """`kernel` with its rows over threads where they would otherwise leave threads idle: no vector loop inside, no
+    order to keep."""
+    idle = (
+        not kernel.vector
+        and not kernel.serial
+        and not any(isinstance(s, For) and s.vector for s in walk_stmts(kernel.body))
+    )
+    return (
+        replace(kernel, vector=True)
+        if idle and not any(isinstance(s, Update) for s in walk_stmts(kernel.body))
+        else kernel
+    )
 
 
 def grid_of(kernel: Kernel, sizes: Mapping[str, int]) -> Grid:
@@ -105,7 +114,7 @@ def _cut(kernel: Kernel, rows: int, work: int, chunks: int) -> Grid:
     if not kernel.vector:
         threads = next((t for t in (32, 64, 128) if work <= 2 * t), BLOCK)
         return Grid(chunks, threads, max(1, per))
-    unit = next((t for t in (32, 64, 128) if per <= t), BLOCK)     # whole strides, so that every chunk starts aligned
+    unit = next((t for t in (32, 64, 128) if per <= t), BLOCK)  # whole strides, so that every chunk starts aligned
     return Grid(chunks, unit, max(1, _ceil(per, unit)) * unit)
 
 
@@ -149,7 +158,11 @@ def is_symbol(dim: Dim) -> str | None:
 def temporaries_shared(program: Program) -> dict[str, str]:
     """For each temporary the first one that has the same place: what may be the same memory within a kernel."""
     first: dict[str, str] = {}
-    return {b.name: first.setdefault(repr(b.place), b.name) for b in program.buffers.values() if b.kind == "temp" and b.place is not None}
+    return {
+        b.name: first.setdefault(repr(b.place), b.name)
+        for b in program.buffers.values()
+        if b.kind == "temp" and b.place is not None
+    }
 
 
 def walk_launches(actions: tuple[Action, ...]) -> Iterator[Launch]:

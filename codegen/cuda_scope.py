@@ -13,16 +13,22 @@ from .machine import Routine
 from .program import Extent, Literal, Offset, Operand
 
 # Words that a name in the text must not take: C++ and CUDA's own, and those that the writer uses itself.
-RESERVED = frozenset("""
-    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept const consteval
-    constexpr const_cast continue decltype default delete do double dynamic_cast else enum explicit export extern false float for
-    friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public
-    register reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch template this
-    thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
-    threadIdx blockIdx blockDim gridDim warpSize dim3 index_t thread threads lo hi first last rows_per_chunk aligned error head start lane linux unix
-    i386 assert errno stdin stdout stderr isnan isinf isfinite signbit
-""".split()) | {name for text in (*FLOAT.values(), *HELPERS.values()) for suffix in ("", "f")
-                for name in re.findall(r"\b[a-z_0-9]+(?=\()", text.replace("{f}", suffix))}
+_WORDS = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl
+    concept const consteval constexpr const_cast continue decltype default delete do double dynamic_cast else enum
+    explicit export extern false float for friend goto if inline int long mutable namespace new noexcept not not_eq
+    nullptr operator or or_eq private protected public register reinterpret_cast requires return short signed sizeof
+    static static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename
+    union unsigned using virtual void volatile wchar_t while xor xor_eq threadIdx blockIdx blockDim gridDim warpSize
+    dim3 index_t thread threads lo hi first last rows_per_chunk aligned error head start lane linux unix i386 assert
+    errno stdin stdout stderr isnan isinf isfinite signbit
+"""
+RESERVED = frozenset(_WORDS.split()) | {
+    name
+    for text in (*FLOAT.values(), *HELPERS.values())
+    for suffix in ("", "f")
+    for name in re.findall(r"\b[a-z_0-9]+(?=\()", text.replace("{f}", suffix))
+}
 
 # Names of helpers, of size arguments and of values beside a name; macros, which are in capitals.
 _TAKEN = r"pb_\w+|size_\d+|\w+_pack\d*|\w+_next|_*[A-Z][A-Z0-9_]+|__\w+"
@@ -31,7 +37,9 @@ _TAKEN = r"pb_\w+|size_\d+|\w+_pack\d*|\w+_next|_*[A-Z][A-Z0-9_]+|__\w+"
 def safe(name: str) -> str:
     """`name` as an identifier of the text, never a word of C++, of CUDA or of the writer."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise CompileError(f"the name {name!r} is no C++ identifier; programs hold only names that are valid in C and Python")
+        raise CompileError(
+            f"the name {name!r} is no C++ identifier; programs hold only names that are valid in C and Python"
+        )
     bare = name.rstrip("_")
     return f"{name}_" if bare in RESERVED or re.fullmatch(_TAKEN, bare) else name
 
@@ -42,7 +50,7 @@ class Scope:
     def __init__(self) -> None:
         self.dtypes: dict[str, str] = {}
         self.axes: set[str] = set()
-        self.sizes: dict[str, tuple[str, Dim]] = {}          # text of a size -> (argument, size)
+        self.sizes: dict[str, tuple[str, Dim]] = {}  # text of a size -> (argument, size)
         self.routines: dict[tuple[str, str], Routine] = {}
         self.folds: set[tuple[str, str]] = set()
         self.combines: set[tuple[str, str]] = set()
@@ -62,7 +70,11 @@ class Scope:
         parts = []
         for name, coefficient in offset.terms:
             index = safe(name) if name in self.axes else f"(index_t){safe(name)}"
-            parts.append(index if not isinstance(coefficient, Size) and coefficient == 1 else f"{index} * {self.size(coefficient)}")
+            parts.append(
+                index
+                if not isinstance(coefficient, Size) and coefficient == 1
+                else f"{index} * {self.size(coefficient)}"
+            )
         if isinstance(offset.const, Size) or offset.const or not parts:
             parts.append(self.size(offset.const))
         return " + ".join(parts)
@@ -90,7 +102,9 @@ class Scope:
             return found
         routine = machine.routine(op, dtype)
         if routine is None:
-            raise CompileError(f"CUDA has no spelling for {op} on {dtype}; add one to codegen/cuda_ops.py or a routine for it")
+            raise CompileError(
+                f"CUDA has no spelling for {op} on {dtype}; add one to codegen/cuda_ops.py or a routine for it"
+            )
         self.routines[op, dtype] = routine
         return f"{routine_name(routine)}({', '.join(texts)})"
 
@@ -121,14 +135,19 @@ def routine_text(op: str, routine: Routine, scope: Scope) -> str:
     inner.routines = scope.routines
     lines = []
     for let in routine.body:
-        lines.append(f"    const {C_TYPE[let.dtype]} {safe(let.name)} = {inner.expression(let.op, let.dtype, let.args)};")
+        lines.append(
+            f"    const {C_TYPE[let.dtype]} {safe(let.name)} = {inner.expression(let.op, let.dtype, let.args)};"
+        )
         inner.dtypes[let.name] = let.dtype
     kind = C_TYPE[routine.dtype]
     params = ", ".join(f"{kind} {safe(p)}" for p in routine.params)
     result = safe(routine.result)
-    if routine.domain is not None:      # elsewhere the library's function gives the value
-        result = f"{safe(routine.domain)} ? {result} : {machine.LIBM[op]}{'f' if routine.dtype == 'float32' else ''}({', '.join(map(safe, routine.params))})"
-    return "\n".join([f"__device__ {kind} {routine_name(routine)}({params}) {{", *lines, f"    return {result};", "}", ""])
+    if routine.domain is not None:  # elsewhere the library's function gives the value
+        library = machine.LIBM[op] + ("f" if routine.dtype == "float32" else "")
+        result = f"{safe(routine.domain)} ? {result} : {library}({', '.join(map(safe, routine.params))})"
+    return "\n".join(
+        [f"__device__ {kind} {routine_name(routine)}({params}) {{", *lines, f"    return {result};", "}", ""]
+    )
 
 
 def fold_text(op: str, dtype: str, scope: Scope) -> str:
@@ -162,11 +181,14 @@ _SHUFFLED = ("int32", "int64", "uint32", "uint64", "float32", "float64")
 
 
 def combine_text(op: str, dtype: str, scope: Scope) -> str:
-    """A device function of a whole grid: target[j] = fold of partial[c * count + j] over the chunks c (`combine_grid` fits it)."""
+    """A device function of a whole grid: target[j] = fold of partial[c * count + j] over the chunks c (`combine_grid`
+    fits it)."""
     kind = C_TYPE[dtype]
     step = scope.apply(op, dtype, ["v", "partial[c * count + j]"], [dtype, dtype])
     return f"""// {op} over chunks: a thread for each element of a long target, a block for each element of a short one
-__device__ __forceinline__ void pb_combine_{op}_{dtype}(const {kind}* partial, {kind}* target, index_t count, index_t chunks, {kind} identity) {{
+__device__ __forceinline__ void pb_combine_{op}_{dtype}(
+    const {kind}* partial, {kind}* target, index_t count, index_t chunks, {kind} identity
+) {{
     const index_t thread = threadIdx.x, threads = blockDim.x, block = blockIdx.x, blocks = gridDim.x;
     if (count > {PARTIALS}) for (index_t j = block * threads + thread; j < count; j += blocks * threads) {{
         {kind} v = partial[j];

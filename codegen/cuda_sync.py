@@ -1,13 +1,14 @@
 """Where the threads of a block must meet: buffers that one thread writes and another touches within one kernel.
 
-An access has an *owner* when every address is touched by one thread alone, known by its form: thread 0 (what is stored outside of
-vector loops) or the thread to which the vector loop gives the element. Two accesses of one buffer, at least one of them a write, need
-a barrier between them unless their owners are the same.
+An access has an *owner* when every address is touched by one thread alone, known by its form: thread 0 (what is
+stored outside of vector loops) or the thread to which the vector loop gives the element. Two accesses of one buffer,
+at least one of them a write, need a barrier between them unless their owners are the same.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, Size, render, same
@@ -19,7 +20,8 @@ ALL = ("every thread",)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One touch of `buffer`: `reads`, `writes`, its `owner`, and whether an owner stays the same in later rows (`steady`)."""
+    """One touch of `buffer`: `reads`, `writes`, its `owner`, and whether an owner stays the same in later rows
+    (`steady`)."""
 
     buffer: str
     reads: bool
@@ -40,14 +42,16 @@ def conflict(a: Access, b: Access, later_row: bool = False) -> bool:
 def accesses(stmt: Stmt, written: set[str], alias: dict[str, str]) -> list[Access]:
     """Every access of `stmt`, which is outside of vector loops, to the buffers in `written`."""
     if isinstance(stmt, For) and stmt.vector:
-        return [_access(s, alias, stmt) for s in walk_stmts(stmt.body) if _touches(s, written, alias)]
+        return [_access(s, alias, stmt) for s in _touching(walk_stmts(stmt.body), written, alias)]
     if isinstance(stmt, For):
         return [x for s in stmt.body for x in accesses(s, written, alias)]
-    return [_access(stmt, alias, None)] if _touches(stmt, written, alias) else []
+    return [_access(s, alias, None) for s in _touching([stmt], written, alias)]
 
 
-def _touches(stmt: Stmt, written: set[str], alias: dict[str, str]) -> bool:
-    return isinstance(stmt, (Load, Store, Update)) and alias.get(stmt.buffer, stmt.buffer) in written
+def _touching(stmts: Iterable[Stmt], written: set[str], alias: dict[str, str]) -> Iterator[Load | Store | Update]:
+    for stmt in stmts:
+        if isinstance(stmt, (Load, Store, Update)) and alias.get(stmt.buffer, stmt.buffer) in written:
+            yield stmt
 
 
 def _access(stmt: Load | Store | Update, alias: dict[str, str], loop: For | None) -> Access:
@@ -60,8 +64,10 @@ def _access(stmt: Load | Store | Update, alias: dict[str, str], loop: For | None
 
 
 def _lane(offset: Offset, loop: For) -> tuple[object, ...] | None:
-    """The owner where the address alone tells it: all but the index that is spread over threads adds multiples of its extent."""
-    spread, extent = {loop.axes[-1].name: 1}, loop.axes[-1].extent
+    """The owner where the address alone tells it: all but the index that is spread over threads adds multiples of its
+    extent."""
+    spread: dict[str, Dim] = {loop.axes[-1].name: 1}
+    extent = loop.axes[-1].extent
     if len(loop.axes) > 1:
         outer = loop.axes[-2]
         spread[outer.name], extent = extent, extent * outer.extent

@@ -1,8 +1,8 @@
 """The CUDA target: text by `codegen.cuda`, machine code by NVRTC, arrays, streams and cuBLAS by CuPy.
 
 Reading the text and compiling it need no GPU; a call does. CuPy is imported when a device is asked for, never before.
-Calls return before the device is done. A check that failed there is reported, as IndexError, by the next call that finds the work
-done, or by `synchronize`.
+Calls return before the device is done. A check that failed there is reported, as IndexError, by the next call that
+finds the work done, or by `synchronize`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from .inputs import Given, ready
 from .nvrtc import Cubin, compile_text
 
 INSTALL = "pip install 'pullback[cuda-ctk]'"
-_pending: deque[tuple[Any, Any, Program]] = deque()      # (event, error word, program) of calls whose checks are not known yet
+_pending: deque[tuple[Any, Any, Program]] = (
+    deque()
+)  # (event, error word, program) of calls whose checks are not known yet
 
 
 def available() -> str | None:
@@ -38,11 +40,11 @@ def available() -> str | None:
         import cupy  # type: ignore[import-not-found]
     except ImportError:
         return f"CuPy is not installed: {INSTALL}"
-    except Exception as error:      # a broken installation raises what it likes
+    except Exception as error:  # a broken installation raises what it likes
         return f"CuPy cannot be imported ({_first_line(error)}): {INSTALL}"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:      # CuPy's own error classes exist only where it was imported whole
+    except Exception as error:  # CuPy's own error classes exist only where it was imported whole
         return f"no CUDA device can be used ({_first_line(error)}): check the driver with nvidia-smi"
     return None if count else "no CUDA device was found: check the driver with nvidia-smi"
 
@@ -67,7 +69,8 @@ def require_device() -> None:
 
 
 def device_arrays(names: Sequence[str], values: Sequence[Any]) -> tuple[list[Any], list[Given]]:
-    """`values` (arrays on the device or anywhere, numbers) as CuPy arrays in memory order, and what is known of each."""
+    """`values` (arrays on the device or anywhere, numbers) as CuPy arrays in memory order, and what is known of
+    each."""
     arrays, given = [], []
     for name, value in zip(names, values, strict=True):
         if hasattr(value, "__cuda_array_interface__") or (hasattr(value, "__dlpack_device__") and _on_device(value)):
@@ -81,7 +84,7 @@ def device_arrays(names: Sequence[str], values: Sequence[Any]) -> tuple[list[Any
 
 
 def _on_device(value: Any) -> bool:
-    return int(value.__dlpack_device__()[0]) in (2, 13)      # DLPack's numbers of CUDA memory: its own, and managed
+    return int(value.__dlpack_device__()[0]) in (2, 13)  # DLPack's numbers of CUDA memory: its own, and managed
 
 
 def _ready_on_device(value: Any, name: str) -> tuple[Any, Given]:
@@ -128,9 +131,9 @@ class CudaExecutable:
 class CudaTarget:
     """Makes callables of Programs.
 
-        run = CudaTarget().prepare(program)
-        print(run.source)                       # anywhere
-        outputs = run([x, y], {"n": 1000})      # where there is a GPU
+    run = CudaTarget().prepare(program)
+    print(run.source)                       # anywhere
+    outputs = run([x, y], {"n": 1000})      # where there is a GPU
     """
 
     name = "cuda"
@@ -145,7 +148,8 @@ class CudaTarget:
 
 
 class CudaProgram:
-    """One Program on the CUDA target. Texts, machine code and loaded modules are made when first asked for, and kept."""
+    """One Program on the CUDA target. Texts, machine code and loaded modules are made when first asked for, and
+    kept."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -171,15 +175,18 @@ class CudaProgram:
     def __call__(self, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
         """The outputs, as CuPy arrays, for `inputs` on the device or anywhere.
 
-        `sizes` gives the size symbols of the inputs. Raises DeviceError without a usable GPU, IndexError for a check that failed in
-        an earlier call.
+        `sizes` gives the size symbols of the inputs. Raises DeviceError without a usable GPU, IndexError for a check
+        that failed in an earlier call.
         """
         cupy = _cupy()
         report_failures()
         program, device = self.program, cupy.cuda.Device()
         index = index_type(program, input_and_chunk_sizes(program, sizes))
         text = self.text(index)
-        arrays = [cupy.asarray(value, np.dtype(program.buffers[name].dtype), order="C") for name, value in zip(program.inputs, inputs, strict=True)]
+        arrays = [
+            cupy.asarray(value, np.dtype(program.buffers[name].dtype), order="C")
+            for name, value in zip(program.inputs, inputs, strict=True)
+        ]
         checks = any(launch.checks for launch in walk_launches(text.launches))
         word = cupy.zeros(1, np.int32) if checks else None
         execution = Execution(program, text, CupyDevice(cupy, self._functions(device, index), index), sizes, word)
@@ -205,7 +212,9 @@ class CudaProgram:
 
     def _constants(self, cupy: Any, device: Any) -> dict[str, Any]:
         if device.id not in self._consts:
-            self._consts[device.id] = {name: cupy.asarray(value, order="C") for name, value in self.program.consts.items()}
+            self._consts[device.id] = {
+                name: cupy.asarray(value, order="C") for name, value in self.program.consts.items()
+            }
         return self._consts[device.id]
 
 

@@ -1,6 +1,7 @@
 """Carrying out the plan of a CUDA text on a device: sizes, memory, launches, library steps, loops and branches.
 
-A `Device` is an array module with launches. CuPy's is in `cuda.py`; the tests drive the same code with NumPy and an emulator.
+A `Device` is an array module with launches. CuPy's is in `cuda.py`; the tests drive the same code with NumPy and an
+emulator.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ class Device(Protocol):
 class Execution:
     """One call of a program: its sizes and buffers.
 
-    `inputs` are contiguous arrays of the device in the order of `program.inputs`; `sizes` gives the sizes of the inputs (chunk counts
-    are chosen here); `consts` holds the captured arrays on the device. `run` returns arrays in the order of `program.outputs`, each
-    its own memory. `error` is an int32 array of one element, 0, where checks leave 1 + their code.
+    `inputs` are contiguous arrays of the device in the order of `program.inputs`; `sizes` gives the sizes of the
+    inputs (chunk counts are chosen here); `consts` holds the captured arrays on the device. `run` returns arrays in
+    the order of `program.outputs`, each its own memory. `error` is an int32 array of one element, 0, where checks
+    leave 1 + their code.
     """
 
     def __init__(self, program: Program, text: CudaText, device: Device, sizes: Mapping[str, int], error: Any) -> None:
@@ -70,7 +72,9 @@ class Execution:
         return self._outputs()
 
     def _allocate(self, arena: bool) -> None:
-        workspace = self.device.empty("workspace", "uint8", evaluate(self.program.workspace, self.sizes)) if arena else None
+        workspace = (
+            self.device.empty("workspace", "uint8", evaluate(self.program.workspace, self.sizes)) if arena else None
+        )
         for buffer in self.program.buffers.values():
             if buffer.name in self.buffers:
                 continue
@@ -118,7 +122,9 @@ class Execution:
 
     def _is_aligned(self, position: Aligned) -> bool:
         array = self.buffers[position.buffer]
-        return (self.device.address(array) + evaluate(position.offset, self.sizes) * array.dtype.itemsize) % position.bytes == 0
+        return (
+            self.device.address(array) + evaluate(position.offset, self.sizes) * array.dtype.itemsize
+        ) % position.bytes == 0
 
     def _repeat(self, action: Repeat) -> None:
         loop: Loop = action.loop

@@ -1,6 +1,7 @@
 """CUDA text to machine code (a cubin) by NVRTC, which needs neither a GPU nor a driver.
 
-A cubin and not PTX: PTX of a toolkit that is newer than the driver is refused. `cuda.bindings` gives NVRTC, else CuPy does.
+A cubin and not PTX: PTX of a toolkit that is newer than the driver is refused. `cuda.bindings` gives NVRTC, else CuPy
+does.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from typing import Any
 from ..dsl.errors import CompileError, DeviceError
 from . import cache
 
-INSTALL = "install NVRTC with `pip install 'pullback[cuda-check]'` (no GPU is needed), or CuPy with `pip install 'pullback[cuda]'`"
+INSTALL = (
+    "install NVRTC with `pip install 'pullback[cuda-check]'` (no GPU is needed), "
+    "or CuPy with `pip install 'pullback[cuda]'`"
+)
 OPTIONS = ("-std=c++17", "--ptxas-options=-v")
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What one global function takes of a multiprocessor: registers of a thread, bytes of stack and of spills, shared bytes of a block."""
+    """What one global function takes of a multiprocessor: registers of a thread, bytes of stack and of spills, shared
+    bytes of a block."""
 
     registers: int
     stack: int
@@ -79,8 +84,11 @@ def parse_log(log: str) -> dict[str, Footprint]:
 
 
 _PATTERNS = {
-    "registers": r"Used (\d+) registers", "stack": r"(\d+) bytes stack frame", "spill_stores": r"(\d+) bytes spill stores",
-    "spill_loads": r"(\d+) bytes spill loads", "shared": r"(\d+) bytes smem",
+    "registers": r"Used (\d+) registers",
+    "stack": r"(\d+) bytes stack frame",
+    "spill_stores": r"(\d+) bytes spill stores",
+    "spill_loads": r"(\d+) bytes spill loads",
+    "shared": r"(\d+) bytes smem",
 }
 
 
@@ -101,7 +109,9 @@ def _binding() -> _Binding:
     for find in (_cuda_bindings, _cupy):
         try:
             return find()
-        except Exception as error:      # a missing package, a missing library, a library of another version: each loader has its own
+        except (
+            Exception
+        ) as error:  # a missing package, a missing library, a library of another version: each loader has its own
             reasons.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
     raise DeviceError(f"CUDA text cannot be compiled here ({'; '.join(reasons)}): {INSTALL}")
 
@@ -124,7 +134,11 @@ def _cuda_bindings() -> _Binding:
         program = call("nvrtcCreateProgram", text.encode(), b"pullback.cu", 0, None, None)
         try:
             (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [o.encode() for o in options])
-            log = text_of(call("nvrtcGetProgramLogSize", program), "nvrtcGetProgramLog", program).rstrip(b"\0 \n").decode(errors="replace")
+            log = (
+                text_of(call("nvrtcGetProgramLogSize", program), "nvrtcGetProgramLog", program)
+                .rstrip(b"\0 \n")
+                .decode(errors="replace")
+            )
             if int(status) != 0:
                 raise CompileError(f"NVRTC refuses a generated text; this is a defect of pullback:\n{log[:4000]}")
             return text_of(call("nvrtcGetCUBINSize", program), "nvrtcGetCUBIN", program), log
@@ -144,7 +158,9 @@ def _cupy() -> _Binding:
                 nvrtc.compileProgram(program, options)
             except nvrtc.NVRTCError:
                 log = nvrtc.getProgramLog(program)
-                raise CompileError(f"NVRTC refuses a generated text; this is a defect of pullback:\n{log[:4000]}") from None
+                raise CompileError(
+                    f"NVRTC refuses a generated text; this is a defect of pullback:\n{log[:4000]}"
+                ) from None
             return nvrtc.getCUBIN(program), nvrtc.getProgramLog(program)
         finally:
             nvrtc.destroyProgram(program)

@@ -1,4 +1,5 @@
-"""Every row of the table of operations as CUDA text, for every dtype that it takes: values, and derivatives to second order."""
+"""Every row of the table of operations as CUDA text, for every dtype that it takes: values, and derivatives to second
+order."""
 
 import shutil
 import sys
@@ -46,7 +47,7 @@ def points(row, dtype, hard):
     arrays = [a > 0.5 if row.kind == "select" and i == 0 else a for i, a in enumerate(arrays)]
     try:
         row.numpy(*arrays)
-    except ValueError:          # integers to negative powers
+    except ValueError:  # integers to negative powers
         arrays = [abs(a) for a in arrays]
     return arrays
 
@@ -127,6 +128,10 @@ def test_casts(source):
 @pytest.mark.skipif(nvrtc.nvrtc_version() is None, reason="NVRTC is not installed")
 def test_every_row_compiles_without_spills(batch):
     """In the dtypes that differ in kind, and the derivatives."""
-    texts = [t.text for key, (_, t) in zip(batch[1], batch[0].programs, strict=True) if isinstance(key, str) or key[1] in ("float64", "float32", "int32")]
+    texts = [
+        t.text
+        for key, (_, t) in zip(batch[1], batch[0].programs, strict=True)
+        if isinstance(key, str) or key[1] in ("float64", "float32", "int32")
+    ]
     footprints = nvrtc.compile_text(joined(texts)).footprints
     assert not {name: f for name, f in footprints.items() if f.spill_stores or f.spill_loads}

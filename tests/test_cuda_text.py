@@ -44,7 +44,9 @@ def test_text_computes_what_the_reference_does(batch, name):
     outputs = emulated.run(list(CASES).index(name), *inputs_of(graphs[name], arrays))
     for got, want in zip(outputs, expected(graphs[name], arrays), strict=True):
         assert got.dtype == want.dtype and got.shape == want.shape
-        np.testing.assert_allclose(got, want, rtol=1e-4 if got.dtype == np.float32 else 1e-9, atol=1e-6 if got.dtype == np.float32 else 1e-12)
+        np.testing.assert_allclose(
+            got, want, rtol=1e-4 if got.dtype == np.float32 else 1e-9, atol=1e-6 if got.dtype == np.float32 else 1e-12
+        )
 
 
 @pytest.mark.skipif(nvrtc.nvrtc_version() is None, reason="NVRTC is not installed")
@@ -78,8 +80,6 @@ def test_a_pointwise_kernel_moves_16_bytes_at_a_time():
 
 
 @pytest.mark.skipif(nvrtc.nvrtc_version() is None, reason="NVRTC is not installed")
-
-
 def test_no_text_includes_anything():
     for found, *_ in examples().values():
         assert "#include" not in write_cuda(found).text
@@ -92,7 +92,26 @@ def renamed(x: str, y: str):
     return program({x: ("float64", (symbol("n"),))}, {y: ("float64", (symbol("n"),))}, [kernel])
 
 
-NAMES = ["exp", "int_", "threadIdx", "index_t", "pb_fold", "thread", "lo", "error", "fmax", "EOF", "NULL", "size_0", "x_pack", "linux", "y0", "aligned", "rows_per_chunk", "std"]
+NAMES = [
+    "exp",
+    "int_",
+    "threadIdx",
+    "index_t",
+    "pb_fold",
+    "thread",
+    "lo",
+    "error",
+    "fmax",
+    "EOF",
+    "NULL",
+    "size_0",
+    "x_pack",
+    "linux",
+    "y0",
+    "aligned",
+    "rows_per_chunk",
+    "std",
+]
 
 
 @needs_compiler
@@ -126,11 +145,22 @@ def test_an_operation_without_a_spelling_is_named():
         write_cuda(program({"x": ("float64", ())}, {"y": ("float64", ())}, [kernel]))
 
 
-@pytest.mark.parametrize(("value", "dtype", "text"), [
-    (0.1, "float64", "0.1"), (0.1, "float32", "0.1f"), (1 / 3, "float64", (1 / 3).hex()), (-0.0, "float64", "(-0.0)"), (2.0, "float64", "2.0"),
-    (np.inf, "float64", "__longlong_as_double(0x7ff0000000000000LL)"), (-np.inf, "float32", "__int_as_float((int)0xff800000u)"),
-    (True, "bool", "true"), (-3, "int32", "(-3)"), (2**63, "uint64", "9223372036854775808ULL"), (-(2**63), "int64", "(-9223372036854775807LL - 1)"),
-])
+@pytest.mark.parametrize(
+    ("value", "dtype", "text"),
+    [
+        (0.1, "float64", "0.1"),
+        (0.1, "float32", "0.1f"),
+        (1 / 3, "float64", (1 / 3).hex()),
+        (-0.0, "float64", "(-0.0)"),
+        (2.0, "float64", "2.0"),
+        (np.inf, "float64", "__longlong_as_double(0x7ff0000000000000LL)"),
+        (-np.inf, "float32", "__int_as_float((int)0xff800000u)"),
+        (True, "bool", "true"),
+        (-3, "int32", "(-3)"),
+        (2**63, "uint64", "9223372036854775808ULL"),
+        (-(2**63), "int64", "(-9223372036854775807LL - 1)"),
+    ],
+)
 def test_literals_are_exact(value, dtype, text):
     assert literal(Literal.of(value, dtype)) == text
 

@@ -23,7 +23,7 @@ EXAMPLES = examples()
 def batch():
     """Every example in one translation unit, with both types of index."""
     found = EmulatedBatch()
-    for name, (program, *_) in EXAMPLES.items():
+    for program, *_ in EXAMPLES.values():
         for index in ("int", "long long"):
             found.add(program, index=index)
     return found
@@ -71,7 +71,9 @@ def test_finds_a_missing_barrier_on_a_buffer():
 
 def test_finds_barrier_divergence():
     with pytest.raises(EmulationError, match="barrier divergence"):
-        planted(uniform_store(), "= t;\n        __syncthreads();", "= t;\n        if (thread < 7) __syncthreads();").run(0, [X])
+        planted(
+            uniform_store(), "= t;\n        __syncthreads();", "= t;\n        if (thread < 7) __syncthreads();"
+        ).run(0, [X])
 
 
 def test_finds_a_deadlock():
@@ -102,4 +104,6 @@ def test_finds_an_uninitialised_partial_result():
 
 def test_finds_a_barrier_in_a_kernel_that_is_said_to_have_none():
     with pytest.raises(EmulationError, match="said to have none"):
-        planted(pointwise(), "index_t head = lo;", "index_t head = lo; __syncthreads();").run(0, [np.arange(9.0), np.array(1.0)])
+        planted(pointwise(), "index_t head = lo;", "index_t head = lo; __syncthreads();").run(
+            0, [np.arange(9.0), np.array(1.0)]
+        )

@@ -42,7 +42,9 @@ def test_the_second_time_comes_from_the_cache(monkeypatch):
     text = write_cuda(softmax()).text
     first = nvrtc.compile_text(text)
     binding = nvrtc._binding()
-    monkeypatch.setattr(nvrtc, "_binding", lambda: nvrtc._Binding(binding.version, lambda *_: pytest.fail("compiled again")))
+    monkeypatch.setattr(
+        nvrtc, "_binding", lambda: nvrtc._Binding(binding.version, lambda *_: pytest.fail("compiled again"))
+    )
     assert nvrtc.compile_text(text) == first
 
 

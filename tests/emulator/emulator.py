@@ -4,9 +4,9 @@
     one, two = batch.add(program), batch.add(other)      # compiled together at the first run
     outputs = batch.run(one, [x, y])
 
-A run is several runs: with threads in both orders, with temporaries apart and in the workspace, with fresh memory filled with two
-patterns. They must agree to the bit, so a missing barrier, an unwritten output or a read of unwritten memory is found; every array
-lies between guard zones, so a write outside it is found too.
+A run is several runs: with threads in both orders, with temporaries apart and in the workspace, with fresh memory
+filled with two patterns. They must agree to the bit, so a missing barrier, an unwritten output or a read of unwritten
+memory is found; every array lies between guard zones, so a write outside it is found too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pullback.kernels.cuda_run import Execution, error_text
 
 HEADER = Path(__file__).with_name("emulator.h")
 FLAGS = ("-O1", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-w")
-GUARD = 4096       # bytes before and behind every array
+GUARD = 4096  # bytes before and behind every array
 _GLOBAL = re.compile(r'extern "C" __global__ void __launch_bounds__\([^)]*\) (\w+)\(')
 
 
@@ -42,7 +42,9 @@ class EmulatedDevice:
 
     arrays = np
 
-    def __init__(self, library: ctypes.CDLL, first: int, names: list[str], index: str, poison: int, descending: bool, shift: int) -> None:
+    def __init__(
+        self, library: ctypes.CDLL, first: int, names: list[str], index: str, poison: int, descending: bool, shift: int
+    ) -> None:
         self.library, self.first, self.names = library, first, names
         self.index = ctypes.c_int if index == "int" else ctypes.c_longlong
         self.poison, self.descending, self.shift = poison, descending, shift
@@ -70,7 +72,9 @@ class EmulatedDevice:
         values = [make[kind](value) for kind, value in arguments]
         packed = (ctypes.c_void_p * len(values))(*[ctypes.addressof(v) for v in values])
         which = self.first + self.names.index(launch.name)
-        problem = self.library.emu_launch(which, grid.blocks, grid.threads, int(launch.meets), int(self.descending), packed)
+        problem = self.library.emu_launch(
+            which, grid.blocks, grid.threads, int(launch.meets), int(self.descending), packed
+        )
         if problem:
             raise EmulationError(f"{launch.name}: {problem.decode()}")
 
@@ -102,13 +106,17 @@ class EmulatedBatch:
         if self.library is None:
             self.library = build([text.text for _, text in self.programs])
         program, text = self.programs[handle]
-        arrays = [np.asarray(a, program.buffers[n].dtype, order="C") for n, a in zip(program.inputs, arrays, strict=True)]
+        arrays = [
+            np.asarray(a, program.buffers[n].dtype, order="C") for n, a in zip(program.inputs, arrays, strict=True)
+        ]
         sizes = sizes_of(program, arrays, sizes)
         first = self._once(handle, arrays, sizes, poison=0xFF, descending=True, arena=False)
         again = self._once(handle, arrays, sizes, poison=0x5A, descending=False, arena=True)
         for name, a, b in zip(program.outputs, first, again, strict=True):
             if a.tobytes() != b.tobytes():
-                raise EmulationError(f"{name}: depends on the order of threads or on memory that nothing wrote\n{text.text}")
+                raise EmulationError(
+                    f"{name}: depends on the order of threads or on memory that nothing wrote\n{text.text}"
+                )
         if any(launch.aligned for launch in walk_launches(text.launches)):
             shifted = self._once(handle, arrays, sizes, poison=0xFF, descending=True, arena=False, shift=1)
             for name, a, b in zip(program.outputs, first, shifted, strict=True):
@@ -116,10 +124,14 @@ class EmulatedBatch:
                     raise EmulationError(f"{name}: depends on the alignment of its inputs\n{text.text}")
         return first
 
-    def _once(self, handle: int, arrays, sizes, poison: int, descending: bool, arena: bool, shift: int = 0) -> list[np.ndarray]:
+    def _once(
+        self, handle: int, arrays, sizes, poison: int, descending: bool, arena: bool, shift: int = 0
+    ) -> list[np.ndarray]:
         program, text = self.programs[handle]
         assert self.library is not None
-        device = EmulatedDevice(self.library, self.firsts[handle], _GLOBAL.findall(text.text), text.index, poison, descending, shift)
+        device = EmulatedDevice(
+            self.library, self.firsts[handle], _GLOBAL.findall(text.text), text.index, poison, descending, shift
+        )
         inputs = [device.upload(n, a) for n, a in zip(program.inputs, arrays, strict=True)]
         consts = {name: device.upload(name, np.asarray(value, order="C")) for name, value in program.consts.items()}
         error = device.empty("error", "int32", 1)
@@ -158,7 +170,9 @@ def sizes_of(program: Program, arrays, given: dict[str, int] | None = None) -> d
 
 def joined(texts: list[str]) -> str:
     """Texts as one translation unit, each in its own namespace, so that equal names do not meet."""
-    return "\n".join(f"namespace unit_{n} {{\n{_GLOBAL.sub(_without_linkage, text)}\n}}" for n, text in enumerate(texts))
+    return "\n".join(
+        f"namespace unit_{n} {{\n{_GLOBAL.sub(_without_linkage, text)}\n}}" for n, text in enumerate(texts)
+    )
 
 
 def build(texts: list[str]) -> ctypes.CDLL:
@@ -172,10 +186,23 @@ def build(texts: list[str]) -> ctypes.CDLL:
             externs.append(f"extern char __start_emu_shared_{n}[], __stop_emu_shared_{n}[];")
         bounds = f"__start_emu_shared_{n}, __stop_emu_shared_{n}" if shared else "nullptr, nullptr"
         table += [f"    {{emu::Call<&unit_{n}::{name}>::run, {bounds}}}," for name in _GLOBAL.findall(text)]
-    source = "\n".join(['#include "emulator.h"', *units, 'extern "C" {', *externs, "}",
-                        "static const emu::Kernel kernels[] = {", *table, "};",
-                        'extern "C" const char* emu_launch(int which, unsigned blocks, unsigned threads, int meets, int descending, void** args) {',
-                        "    return emu::launch(kernels[which], blocks, threads, meets, descending, args);", "}", ""])
+    source = "\n".join(
+        [
+            '#include "emulator.h"',
+            *units,
+            'extern "C" {',
+            *externs,
+            "}",
+            "static const emu::Kernel kernels[] = {",
+            *table,
+            "};",
+            'extern "C" const char* emu_launch(',
+            "    int which, unsigned blocks, unsigned threads, int meets, int descending, void** args) {",
+            "    return emu::launch(kernels[which], blocks, threads, meets, descending, args);",
+            "}",
+            "",
+        ]
+    )
     return _compile(source)
 
 
@@ -184,7 +211,9 @@ def _without_linkage(match: re.Match) -> str:
 
 
 def _compile(source: str) -> ctypes.CDLL:
-    folder = Path(os.environ.get("PULLBACK_EMULATOR_CACHE") or Path(tempfile.gettempdir()) / f"pullback-emulator-{os.getuid()}")
+    folder = Path(
+        os.environ.get("PULLBACK_EMULATOR_CACHE") or Path(tempfile.gettempdir()) / f"pullback-emulator-{os.getuid()}"
+    )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = hashlib.sha256("\0".join([HEADER.read_text(), source, *FLAGS]).encode()).hexdigest()[:24]
     path = folder / f"{key}.so"
@@ -192,11 +221,20 @@ def _compile(source: str) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             unit, library = Path(work) / "unit.cpp", Path(work) / "unit.so"
             unit.write_text(source)
-            done = subprocess.run(["g++", *FLAGS, f"-I{HEADER.parent}", str(unit), "-o", str(library)], capture_output=True, text=True)
+            done = subprocess.run(
+                ["g++", *FLAGS, f"-I{HEADER.parent}", str(unit), "-o", str(library)], capture_output=True, text=True
+            )
             if done.returncode:
                 raise EmulationError(f"g++ refuses the text:\n{done.stderr[:4000]}\n{source[:20000]}")
             os.replace(library, path)
     library = ctypes.CDLL(str(path))
     library.emu_launch.restype = ctypes.c_char_p
-    library.emu_launch.argtypes = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p)]
+    library.emu_launch.argtypes = [
+        ctypes.c_int,
+        ctypes.c_uint,
+        ctypes.c_uint,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.POINTER(ctypes.c_void_p),
+    ]
     return library

@@ -92,7 +92,10 @@ VALUES: dict[str, tuple[Callable, list[np.ndarray]]] = {
     "gather rows": (lambda x, i: x[i], [A, INDEX]),
     "gather columns": (lambda x, i: x[:, i], [A, INDEX]),
     "scatter rows": (lambda x, i: x.at[i].add(x[:11]), [A, INDEX]),
-    "scatter elements": (lambda x, i: (x.at[i].set(i * 1.0), x.at[i].max(i * 0.1), x.at[i].add(x[:11])), [SHORT, INDEX]),
+    "scatter elements": (
+        lambda x, i: (x.at[i].set(i * 1.0), x.at[i].max(i * 0.1), x.at[i].add(x[:11])),
+        [SHORT, INDEX],
+    ),
     "cumsum": (lambda x: (fn.cumsum(x, axis=1), fn.cumsum(x, axis=0)), [A]),
     "cumprod": (lambda x: fn.cumprod(x, axis=1), [A]),
     "concatenate": (lambda x, y: fn.concatenate([x, y], axis=1), [A, B]),
@@ -107,11 +110,17 @@ VALUES: dict[str, tuple[Callable, list[np.ndarray]]] = {
     "bools": (lambda x: (x > 0, ~(x > 0), fn.sum(x > 0)), [A]),
 }
 GRADIENTS: dict[str, tuple[Callable, list[np.ndarray]]] = {
-    "elementwise loss": (gradient(lambda x, y: fn.exp(-x * x) * fn.sin(y) + fn.log(1 + y * y) * fn.tanh(x), 2), [LONG, LONG[::-1].copy()]),
+    "elementwise loss": (
+        gradient(lambda x, y: fn.exp(-x * x) * fn.sin(y) + fn.log(1 + y * y) * fn.tanh(x), 2),
+        [LONG, LONG[::-1].copy()],
+    ),
     "softmax regression": (gradient(cross_entropy, 2), [WEIGHTS, np.zeros(10), A, ONE_HOT]),
     "row softmax loss": (gradient(lambda x, y: fn.logsumexp(x, axis=1) - fn.sum(x * y, axis=1)), [A, B]),
     "layer_norm": (gradient(layer_norm, 2), [A, B]),
-    "kernel density": (gradient(lambda x, y: fn.logsumexp(-((x[:, None] - y[None, :]) ** 2), axis=1), 2), [LONG[:300], LONG[:500]]),
+    "kernel density": (
+        gradient(lambda x, y: fn.logsumexp(-((x[:, None] - y[None, :]) ** 2), axis=1), 2),
+        [LONG[:300], LONG[:500]],
+    ),
     "matmul": (gradient(lambda x, y: fn.tanh(x @ fn.transpose(y)), 2), [A, B]),
     "broadcast": (gradient(lambda x, y: (x * y) ** 2, 2), [A, V]),
     "gather rows": (gradient(lambda x, i: x[i] ** 2), [A, INDEX]),

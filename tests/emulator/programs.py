@@ -49,8 +49,14 @@ def program(inputs: dict, outputs: dict, steps, temps: dict | None = None, **mor
 
 def pointwise(dtype: str = "float64") -> Program:
     """y = exp(x) * s + 1, s a scalar."""
-    body = (Load("x0", dtype, "x", at(("i", 1))), Load("s0", dtype, "s", at()), Let("e", dtype, "exp", ("x0",)),
-            Let("p", dtype, "multiply", ("e", "s0")), Let("q", dtype, "add", ("p", lit(1, dtype))), Store("y", at(("i", 1)), "q"))
+    body = (
+        Load("x0", dtype, "x", at(("i", 1))),
+        Load("s0", dtype, "s", at()),
+        Let("e", dtype, "exp", ("x0",)),
+        Let("p", dtype, "multiply", ("e", "s0")),
+        Let("q", dtype, "add", ("p", lit(1, dtype))),
+        Store("y", at(("i", 1)), "q"),
+    )
     kernel = Kernel("k0", ("y = exp(x)*s + 1",), Axis("i", n), 1, body, vector=True)
     return program({"x": (dtype, (n,)), "s": (dtype, ())}, {"y": (dtype, (n,))}, [kernel])
 
@@ -60,9 +66,22 @@ def softmax(dtype: str = "float64") -> Program:
     j, place = (Axis("j", m),), at(("i", m), ("j", 1))
     body = (
         For(j, (Load("x1", dtype, "x", place),), (Acc("top", dtype, "maximum", "x1", lit(-INF, dtype)),), vector=True),
-        For(j, (Load("x2", dtype, "x", place), Let("d", dtype, "subtract", ("x2", "top")), Let("e", dtype, "exp", ("d",)),
-                Store("y", place, "e")), (Acc("total", dtype, "add", "e", lit(0, dtype)),), vector=True),
-        For(j, (Load("e2", dtype, "y", place), Let("z", dtype, "divide", ("e2", "total")), Store("y", place, "z")), vector=True),
+        For(
+            j,
+            (
+                Load("x2", dtype, "x", place),
+                Let("d", dtype, "subtract", ("x2", "top")),
+                Let("e", dtype, "exp", ("d",)),
+                Store("y", place, "e"),
+            ),
+            (Acc("total", dtype, "add", "e", lit(0, dtype)),),
+            vector=True,
+        ),
+        For(
+            j,
+            (Load("e2", dtype, "y", place), Let("z", dtype, "divide", ("e2", "total")), Store("y", place, "z")),
+            vector=True,
+        ),
     )
     kernel = Kernel("k0", ("y = softmax(x, axis=1)",), Axis("i", n), m, body, vector=False)
     return program({"x": (dtype, (n, m))}, {"y": (dtype, (n, m))}, [kernel])
@@ -71,8 +90,17 @@ def softmax(dtype: str = "float64") -> Program:
 def full_sum(dtype: str = "float64", op: str = "add", identity: float = 0) -> Program:
     """A reduction of everything through partial results of chunks."""
     body = (Load("x0", dtype, "x", at(("i", 1))), Let("q", dtype, "multiply", ("x0", "x0")))
-    kernel = Kernel("k0", ("s = sum(x*x)",), Axis("i", n), 1, body, vector=True, accs=(Acc("t", dtype, op, "q", lit(identity, dtype)),),
-                    end=(Store("part", at(("chunk", 1)), "t"),), combine=(Combine(op, "part", "s", 1, lit(identity, dtype)),))
+    kernel = Kernel(
+        "k0",
+        ("s = sum(x*x)",),
+        Axis("i", n),
+        1,
+        body,
+        vector=True,
+        accs=(Acc("t", dtype, op, "q", lit(identity, dtype)),),
+        end=(Store("part", at(("chunk", 1)), "t"),),
+        combine=(Combine(op, "part", "s", 1, lit(identity, dtype)),),
+    )
     return program({"x": (dtype, (n,))}, {"s": (dtype, ())}, [kernel], {"part": (dtype, (c,))})
 
 
@@ -81,38 +109,73 @@ def column_sum() -> Program:
     f, j = "float64", (Axis("j", m),)
     mine = at(("chunk", m), ("j", 1))
     body = (For(j, (Load("x0", f, "x", at(("i", m), ("j", 1))), Update("add", "part", mine, "x0")), vector=True),)
-    kernel = Kernel("k0", ("s = sum(x, axis=0)",), Axis("i", n), m, body, vector=False, begin=(For(j, (Store("part", mine, lit(0)),), vector=True),),
-                    combine=(Combine("add", "part", "s", m, lit(0)),))
+    kernel = Kernel(
+        "k0",
+        ("s = sum(x, axis=0)",),
+        Axis("i", n),
+        m,
+        body,
+        vector=False,
+        begin=(For(j, (Store("part", mine, lit(0)),), vector=True),),
+        combine=(Combine("add", "part", "s", m, lit(0)),),
+    )
     return program({"x": (f, (n, m))}, {"s": (f, (m,))}, [kernel], {"part": (f, (c, m))})
 
 
 def gather() -> Program:
     """y = x[index] with a check; negative indices count from the end."""
     f = "float64"
-    body = (Load("i0", "int64", "index", at(("i", 1))), Let("low", "bool", "less", ("i0", lit(0, "int64"))),
-            Let("up", "int64", "add", ("i0", Extent(m))), Let("i1", "int64", "where", ("low", "up", "i0")),
-            Let("a", "bool", "greater_equal", ("i1", lit(0, "int64"))), Let("b", "bool", "less", ("i1", Extent(m))),
-            Let("ok", "bool", "logical_and", ("a", "b")), Check("ok", 0),
-            Load("v", f, "x", at(("i1", 1)), "ok", lit(0)), Store("y", at(("i", 1)), "v"))
+    body = (
+        Load("i0", "int64", "index", at(("i", 1))),
+        Let("low", "bool", "less", ("i0", lit(0, "int64"))),
+        Let("up", "int64", "add", ("i0", Extent(m))),
+        Let("i1", "int64", "where", ("low", "up", "i0")),
+        Let("a", "bool", "greater_equal", ("i1", lit(0, "int64"))),
+        Let("b", "bool", "less", ("i1", Extent(m))),
+        Let("ok", "bool", "logical_and", ("a", "b")),
+        Check("ok", 0),
+        Load("v", f, "x", at(("i1", 1)), "ok", lit(0)),
+        Store("y", at(("i", 1)), "v"),
+    )
     kernel = Kernel("k0", ("y = x[index]",), Axis("i", n), 1, body, vector=True)
-    return program({"x": (f, (m,)), "index": ("int64", (n,))}, {"y": (f, (n,))}, [kernel], errors=("index out of range for axis 0",))
+    return program(
+        {"x": (f, (m,)), "index": ("int64", (n,))},
+        {"y": (f, (n,))},
+        [kernel],
+        errors=("index out of range for axis 0",),
+    )
 
 
 def cumulative() -> Program:
     """y = cumsum(x, axis=1): a carry in each row."""
     f, place = "float64", at(("i", m), ("j", 1))
-    loop = For((Axis("j", m),), (Load("x0", f, "x", place), Let("t", f, "add", ("s", "x0")), Store("y", place, "t")),
-               carries=(Carry("s", "last", f, lit(0), "t"),))
-    kernel = Kernel("k0", ("y = cumsum(x, axis=1)", "z = sum(x, axis=1)"), Axis("i", n), m, (loop, Store("z", at(("i", 1)), "last")), vector=True)
+    loop = For(
+        (Axis("j", m),),
+        (Load("x0", f, "x", place), Let("t", f, "add", ("s", "x0")), Store("y", place, "t")),
+        carries=(Carry("s", "last", f, lit(0), "t"),),
+    )
+    kernel = Kernel(
+        "k0",
+        ("y = cumsum(x, axis=1)", "z = sum(x, axis=1)"),
+        Axis("i", n),
+        m,
+        (loop, Store("z", at(("i", 1)), "last")),
+        vector=True,
+    )
     return program({"x": (f, (n, m))}, {"y": (f, (n, m)), "z": (f, (n,))}, [kernel])
 
 
 def pad() -> Program:
     """y = x with two elements of 7 in front and one behind."""
     f = "float64"
-    body = (Let("p", "int64", "subtract", ("i", lit(2, "int64"))), Let("a", "bool", "greater_equal", ("p", lit(0, "int64"))),
-            Let("b", "bool", "less", ("p", Extent(n))), Let("inside", "bool", "logical_and", ("a", "b")),
-            Load("v", f, "x", at(("i", 1), const=-2), "inside", lit(7)), Store("y", at(("i", 1)), "v"))
+    body = (
+        Let("p", "int64", "subtract", ("i", lit(2, "int64"))),
+        Let("a", "bool", "greater_equal", ("p", lit(0, "int64"))),
+        Let("b", "bool", "less", ("p", Extent(n))),
+        Let("inside", "bool", "logical_and", ("a", "b")),
+        Load("v", f, "x", at(("i", 1), const=-2), "inside", lit(7)),
+        Store("y", at(("i", 1)), "v"),
+    )
     kernel = Kernel("k0", ("y = pad(x, (2, 1), 7)",), Axis("i", n + 3), 1, body, vector=True)
     return program({"x": (f, (n,))}, {"y": (f, (n + 3,))}, [kernel])
 
@@ -120,16 +183,26 @@ def pad() -> Program:
 def plane_sum() -> Program:
     """s[i] = sum over two axes, spread over threads as one."""
     f, place = "float64", at(("i", m * k), ("p", k), ("j", 1))
-    loop = For((Axis("p", m), Axis("j", k)), (Load("x0", f, "x", place),), (Acc("t", f, "add", "x0", lit(0)),), vector=True)
-    kernel = Kernel("k0", ("s = sum(x, axis=(1, 2))",), Axis("i", n), m * k, (loop, Store("s", at(("i", 1)), "t")), vector=False)
+    loop = For(
+        (Axis("p", m), Axis("j", k)), (Load("x0", f, "x", place),), (Acc("t", f, "add", "x0", lit(0)),), vector=True
+    )
+    kernel = Kernel(
+        "k0", ("s = sum(x, axis=(1, 2))",), Axis("i", n), m * k, (loop, Store("s", at(("i", 1)), "t")), vector=False
+    )
     return program({"x": (f, (n, m, k))}, {"s": (f, (n,))}, [kernel])
 
 
 def scatter() -> Program:
     """y = zeros(m).at[index].add(x): rows in order, for indices may repeat."""
     f = "float64"
-    zero = Kernel("k0", ("y = 0",), Axis("i", m), 1, (Store("y", at(("i", 1)), lit(0)),), vector=True, chunks="chunks_0")
-    body = (Load("i0", "int64", "index", at(("i", 1))), Load("x0", f, "x", at(("i", 1))), Update("add", "y", at(("i0", 1)), "x0"))
+    zero = Kernel(
+        "k0", ("y = 0",), Axis("i", m), 1, (Store("y", at(("i", 1)), lit(0)),), vector=True, chunks="chunks_0"
+    )
+    body = (
+        Load("i0", "int64", "index", at(("i", 1))),
+        Load("x0", f, "x", at(("i", 1))),
+        Update("add", "y", at(("i0", 1)), "x0"),
+    )
     add = Kernel("k1", ("y = y.at[index].add(x)",), Axis("i", n), 1, body, vector=True, serial=True, chunks="chunks_1")
     return program({"x": (f, (n,)), "index": ("int64", (n,))}, {"y": (f, (m,))}, [zero, add])
 
@@ -137,29 +210,65 @@ def scatter() -> Program:
 def scatter_rows() -> Program:
     """y = zeros((m, k)).at[index].add(x) row by row, threads along the row."""
     f = "float64"
-    zero = Kernel("k0", ("y = 0",), Axis("i", m * k), 1, (Store("y", at(("i", 1)), lit(0)),), vector=True, chunks="chunks_0")
-    inner = For((Axis("j", k),), (Load("x0", f, "x", at(("i", k), ("j", 1))), Update("add", "y", at(("i0", k), ("j", 1)), "x0")), vector=True)
-    add = Kernel("k1", ("y = y.at[index].add(x)",), Axis("i", n), k, (Load("i0", "int64", "index", at(("i", 1))), inner),
-                 vector=False, serial=True, chunks="chunks_1")
+    zero = Kernel(
+        "k0", ("y = 0",), Axis("i", m * k), 1, (Store("y", at(("i", 1)), lit(0)),), vector=True, chunks="chunks_0"
+    )
+    inner = For(
+        (Axis("j", k),),
+        (Load("x0", f, "x", at(("i", k), ("j", 1))), Update("add", "y", at(("i0", k), ("j", 1)), "x0")),
+        vector=True,
+    )
+    add = Kernel(
+        "k1",
+        ("y = y.at[index].add(x)",),
+        Axis("i", n),
+        k,
+        (Load("i0", "int64", "index", at(("i", 1))), inner),
+        vector=False,
+        serial=True,
+        chunks="chunks_1",
+    )
     return program({"x": (f, (n, k)), "index": ("int64", (n,))}, {"y": (f, (m, k))}, [zero, add])
 
 
 def halves() -> Program:
     """Ping-pong: x halved m times through two buffers that trade places."""
     f = "float64"
+
     def kernel(name: str, source: str, target: str, factor: float) -> Kernel:
-        body = (Load("a", f, source, at(("i", 1))), Let("b", f, "multiply", ("a", lit(factor))), Store(target, at(("i", 1)), "b"))
-        return Kernel(name, (f"{target} = {factor}*{source}",), Axis("i", n), 1, body, vector=True, chunks=f"chunks_{name}")
+        body = (
+            Load("a", f, source, at(("i", 1))),
+            Let("b", f, "multiply", ("a", lit(factor))),
+            Store(target, at(("i", 1)), "b"),
+        )
+        return Kernel(
+            name, (f"{target} = {factor}*{source}",), Axis("i", n), 1, body, vector=True, chunks=f"chunks_{name}"
+        )
 
     loop = Loop("loop", m, "turn", (kernel("k1", "u", "v", 0.5),), swaps=(("u", "v"),))
     temps = {"u": (f, (n,)), "v": (f, (n,)), "turn": ("int64", ())}
-    return program({"x": (f, (n,)), "w": (f, (m,))}, {"y": (f, (n,))}, [kernel("k0", "x", "u", 1.0), loop, kernel("k2", "u", "y", 1.0)], temps)
+    return program(
+        {"x": (f, (n,)), "w": (f, (m,))},
+        {"y": (f, (n,))},
+        [kernel("k0", "x", "u", 1.0), loop, kernel("k2", "u", "y", 1.0)],
+        temps,
+    )
 
 
 def product_of_matrices() -> Program:
     """z = x.T @ y, by the library."""
     f = "float64"
-    attrs = (("trans_a", True), ("trans_b", False), ("m", m), ("n", k), ("k", n), ("batch", 1), ("stride_a", n * m), ("stride_b", n * k), ("stride_c", m * k))
+    attrs = (
+        ("trans_a", True),
+        ("trans_b", False),
+        ("m", m),
+        ("n", k),
+        ("k", n),
+        ("batch", 1),
+        ("stride_a", n * m),
+        ("stride_b", n * k),
+        ("stride_c", m * k),
+    )
     step = Library("g0", "gemm", ("z = x.T @ y",), (("x", 0), ("y", 0)), ("z", 0), attrs)
     return program({"x": (f, (n, m)), "y": (f, (n, k))}, {"z": (f, (m, k))}, [step])
 
@@ -168,8 +277,12 @@ def uniform_store() -> Program:
     """A row's sum stored by one thread and read again by all of them."""
     f, j = "float64", (Axis("j", m),)
     place = at(("i", m), ("j", 1))
-    body = (For(j, (Load("x0", f, "x", place),), (Acc("t", f, "add", "x0", lit(0)),), vector=True), Store("s", at(("i", 1)), "t"),
-            Load("u", f, "s", at(("i", 1))), For(j, (Load("x1", f, "x", place), Let("q", f, "divide", ("x1", "u")), Store("y", place, "q")), vector=True))
+    body = (
+        For(j, (Load("x0", f, "x", place),), (Acc("t", f, "add", "x0", lit(0)),), vector=True),
+        Store("s", at(("i", 1)), "t"),
+        Load("u", f, "s", at(("i", 1))),
+        For(j, (Load("x1", f, "x", place), Let("q", f, "divide", ("x1", "u")), Store("y", place, "q")), vector=True),
+    )
     kernel = Kernel("k0", ("s = sum(x, axis=1)", "y = x / s[:, None]"), Axis("i", n), m, body, vector=False)
     return program({"x": (f, (n, m))}, {"y": (f, (n, m)), "s": (f, (n,))}, [kernel])
 
@@ -194,7 +307,11 @@ def examples() -> dict[str, tuple]:
     wide, rows, y = r.normal(size=(9, 700)), r.normal(size=(200, 33)), r.normal(size=(13, 4))
     return {
         "pointwise": (pointwise(), [v, np.array(0.5)], [np.exp(v) * 0.5 + 1]),
-        "pointwise32": (pointwise("float32"), [v.astype("f4"), np.array(0.5, "f4")], [np.exp(v.astype("f4")) * np.float32(0.5) + np.float32(1)]),
+        "pointwise32": (
+            pointwise("float32"),
+            [v.astype("f4"), np.array(0.5, "f4")],
+            [np.exp(v.astype("f4")) * np.float32(0.5) + np.float32(1)],
+        ),
         "empty": (pointwise(), [v[:0], np.array(0.5)], [v[:0]]),
         "softmax": (softmax(), [x], [_softmax(x)]),
         "softmax32": (softmax("float32"), [x.astype("f4")], [_softmax(x.astype("f4"))]),
