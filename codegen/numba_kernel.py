@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import textwrap
 
 from ..dsl.size import Dim, Size, render
 from .numba_ops import HELPERS, Expressions, literal_text
@@ -43,6 +44,14 @@ def size_text(dim: Dim) -> str:
     return f"({text})" if isinstance(dim, Size) and any(c in text for c in "+-*") else text
 
 
+def title_lines(kernel: Kernel) -> list[str]:
+    """The mathematics of a kernel in lines of readable length."""
+    lines = [line for text in kernel.title for line in text.splitlines()]
+    return [
+        part for line in lines for part in textwrap.wrap(line, 112, subsequent_indent="    ", break_long_words=False)
+    ]
+
+
 class NumbaKernel:
     """Prints the statements of one kernel."""
 
@@ -60,7 +69,7 @@ class NumbaKernel:
         self.stmts(kernel.begin)
         self.for_loop(For((kernel.rows,), kernel.body, kernel.accs, vector=kernel.vector), "lo", "hi")
         self.stmts(kernel.end)
-        title = [f"    # {line}" for text in kernel.title for line in text.splitlines()]
+        title = [f"    # {line}" for line in title_lines(kernel)]
         head = f"def {safe(kernel.name)}({', '.join([*self.parameters(), safe(kernel.chunk), 'lo', 'hi', 'errors'])}):"
         return "\n".join([DECORATOR, head, *title, *self.lines])
 
@@ -121,7 +130,7 @@ class NumbaKernel:
                 self.line(f"if not {safe(stmt.ok)}:")
                 self.line(f"    errors[0] = min(errors[0], {stmt.code})")
             else:
-                self.for_loop(stmt, "0", size_text(stmt.axes[-1].extent))
+                self.for_loop(stmt, "0", render(stmt.axes[-1].extent, safe))
 
     def assign(self, name: str, dtype: str, text: str) -> None:
         self.dtypes[name] = dtype
@@ -162,7 +171,7 @@ class NumbaKernel:
         for axis in loop.axes:
             last = axis is loop.axes[-1]
             self.dtypes[axis.name] = "int64"
-            bounds = f"{lo}, {hi}" if last and lo != "0" else hi if last else size_text(axis.extent)
+            bounds = f"{lo}, {hi}" if last and lo != "0" else hi if last else render(axis.extent, safe)
             self.line(f"for {safe(axis.name)} in range({bounds}):")
             self.indent += 1
 

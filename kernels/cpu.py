@@ -138,6 +138,7 @@ class Bound:
         self.workspace: int = eval(facts["workspace"], names, values)  # noqa: S307
         self.cost: int = eval(facts["cost"], names, values)  # noqa: S307
         self.most = max(counts.values(), default=1)
+        self.alone = self.most == 1 or self.cost < team.THRESHOLD
 
 
 class CpuProgram:
@@ -193,7 +194,7 @@ class CpuProgram:
         return arena if arena.size >= size else np.empty(size, np.uint8)
 
     def _call(self, bound: Bound, workspace: int, addresses: Sequence[int]) -> int:
-        shared = team.acquire(bound.cost, bound.most)
+        shared = None if bound.alone else team.acquire(bound.most)
         if shared is None:
             words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, 0, 1, *addresses))
             self._entry(words.buffer_info()[0], 0)

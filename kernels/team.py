@@ -297,13 +297,13 @@ def set_num_threads(count: int) -> None:
     _shared.wanted = count
 
 
-def acquire(cost: int, most: int) -> tuple[Team, int] | None:
-    """The team and the number of its threads for `cost` statements in at most `most` chunks, or None to work alone."""
+def acquire(most: int) -> tuple[Team, int] | None:
+    """The team and the number of its threads for work in `most` chunks, or None where the caller works alone."""
     threads = min(_shared.wanted, most)
-    if threads < 2 or cost < THRESHOLD:
+    if threads < 2:
         return None
     team = _shared.acquire(threads)
-    return None if team is None else (team, min(threads, team.count))
+    return None if team is None else (team, threads)
 
 
 def release() -> None:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import optree
 import pytest
 from hand_built import (
     column_sums,
@@ -24,6 +25,7 @@ from hand_built import (
 )
 from test_llvm_ops import build, ops_of, samples
 
+import pullback as pb
 from pullback.codegen.numba_text import write_numba
 from pullback.codegen.program import DTYPES
 from pullback.dsl.size import evaluate
@@ -144,3 +146,33 @@ def same_bits(cases):
         number = ours == ours
         np.testing.assert_array_equal(number, theirs == theirs, err_msg=f"{op} on {kinds}")
         assert ours[number].tobytes() == theirs[number].tobytes(), f"{op} on {kinds}"
+
+
+X, Y, K = pb.Var("x"), pb.Var("y"), pb.Var("range")
+EXPRESSIONS = {
+    "value_and_gradient": (
+        pb.value_and_grad(pb.sum(pb.exp(-X * X) * pb.sin(Y) + pb.log(1 + Y * Y) * pb.tanh(X)), [X, Y]),
+        ["x", "y"],
+    ),
+    "softmax": (pb.exp(X - pb.max(X, axis=1, keepdims=True)) / pb.sum(pb.exp(X), axis=0), ["x"]),
+    "columns": (pb.sum(X * Y, axis=0) + pb.mean(X), ["x", "y"]),
+    "sizes_of_one": (X + Y[:1] * pb.sqrt(pb.abs(X[:, :1])), ["x", "y"]),
+    "slices": (pb.concatenate([X[::-1, 1:], Y[:, :-1] * 2]), ["x", "y"]),
+    "hostile_name": (K * 3 + K.sum(axis=-1, keepdims=True), ["range"]),
+    "comparison": (pb.where(X > Y, X, -Y).astype("float32").max(axis=1), ["x", "y"]),
+}
+
+
+@pytest.mark.parametrize("name", list(EXPRESSIONS))
+def test_compiled_expressions_are_their_text(name):
+    target, arguments = EXPRESSIONS[name]
+    rng = np.random.default_rng(0)
+    given = {a: rng.normal(size=(37, 29)) for a in arguments}
+    f = pb.compile(target)
+    ours = [np.asarray(a) for a in optree.tree_leaves(f(**given))]
+    names = {}
+    exec(compile(f.source("cpu"), "generated", "exec"), names)
+    parameters = [p.rstrip("_") for p in inspect.signature(names["program"]).parameters]
+    results = names["program"](*(given[p] for p in parameters))
+    for a, b in zip(ours, results if isinstance(results, tuple) else (results,), strict=True):
+        assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())

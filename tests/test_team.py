@@ -60,11 +60,12 @@ def test_the_number_of_threads_never_shows(case, threads):
 
 def test_small_work_wakes_nobody(threads):
     threads(2)
-    assert team.acquire(team.THRESHOLD - 1, 8) is None
-    assert team.acquire(10 * team.THRESHOLD, 1) is None
-    shared = team.acquire(team.THRESHOLD, 8)
+    built = CpuProgram.build(full_sum())
+    assert built.bind((1000,)).alone and not built.bind((1_000_000,)).alone
+    assert team.acquire(1) is None
+    shared = team.acquire(8)
     assert shared is not None and shared[1] == 2
-    assert team.acquire(team.THRESHOLD, 8) is None, "the team is in use"
+    assert team.acquire(8) is None, "the team is in use"
     team.release()
 
 
@@ -79,7 +80,7 @@ def test_workers_take_part(threads):
         while number == 0 and len(seen) < 3:
             time.sleep(0.001)
 
-    shared = team.acquire(team.THRESHOLD, 8)
+    shared = team.acquire(8)
     assert shared is not None
     shared[0].run(ctypes.cast(entry, ctypes.c_void_p).value, 0, 3)
     team.release()
