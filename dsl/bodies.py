@@ -90,12 +90,12 @@ class Body:
         if self.kind == "jvp":
             seeds = {b: conform(t, b, "tangent") for b, t in zip(self.bound, extras, strict=True)}
             return filled(jvp_of(main, seeds), main), known
-        self._warn_of_unused(known)
+        self.warn_of_unused(known)
         given = extras if self.kind == "vjp" else [ones(main[0].shape, main[0].dtype)]
         seeds = [conform(g, o, "cotangent") for g, o in zip(given, main, strict=True)]
         return filled(vjp_of(main, seeds, self.bound), self.bound), known
 
-    def _warn_of_unused(self, known: frozenset[Key]) -> None:
+    def warn_of_unused(self, known: frozenset[Key]) -> None:
         unused = [name for b, name in zip(self.bound, self.names, strict=True) if key(b) not in known]
         if unused:
             warnings.warn(f"the result does not depend on {', '.join(unused)}: the derivative there is zero",
@@ -117,7 +117,7 @@ def _deferred(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> lis
     free = tuple(v for v in variables_of(body.outputs) if v not in set(body.bound))
     if body.kind == "grad" and _are_variables(actual, free):
         outputs = rewrite(body.outputs, rebuild, dict(zip(body.bound, actual, strict=True)))
-        body._warn_of_unused(frozenset(map(key, variables_of(body.outputs[:1]))))
+        body.warn_of_unused(frozenset(map(key, variables_of(body.outputs[:1]))))
         return [*outputs, *derivatives("grad", list(actual), outputs[0])]
     result = FUNCTIONS["derivative"](replace(body, free=free), tuple(actual), tuple(extras), free)
     if not isinstance(result, Expr):
