@@ -145,6 +145,13 @@ class Emitter:
         other = Literal.of(0, dtype) if mask else None
         return self.define(self.depth((offset,), mask), Load(self.names.new(f"{buffer}_at"), dtype, buffer, offset, mask, other))
 
+    def scalar(self, buffer: str, dtype: str) -> str:
+        """The value of a scalar buffer, loaded once."""
+        key = ("scalar", buffer)
+        if key not in self.scopes[0].known:
+            self.scopes[0].known[key] = self.define(0, Load(self.names.new(f"{buffer}_at"), dtype, buffer, Offset()))
+        return self.scopes[0].known[key]  # type: ignore[return-value]
+
     # integers --------------------------------------------------------------------------------------------------
     def integer(self, offset: Offset) -> Operand:
         """An index as an int64 value."""
@@ -355,6 +362,18 @@ def checked(emitter: Emitter, position: Operand, array: Expr, extent: Dim, mask:
     return Offset(0, ((safe, 1),))
 
 
+def _require(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
+    """The first argument; where the second is false the program reports `attrs[0]`."""
+    value = yield node.args[0], index, mask
+    ok = yield node.args[1], index, mask
+    text = node.attrs[0]
+    if text not in emitter.errors:
+        emitter.errors.append(text)
+    assert isinstance(ok, str)
+    emitter.scopes[emitter.operand_depth((ok,))].stmts.append(Check(ok, emitter.errors.index(text)))
+    return value
+
+
 def _reduce(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
     """A reduction computed where it is used: a loop in the scope of its index."""
     op, axes = node.attrs
@@ -410,5 +429,5 @@ def dtype_name(node: Expr) -> str:
 
 RULES: dict[str, Callable[[Emitter, Expr, Index, str | None], Any]] = {
     "const": _const, "size": _size, "iota": _iota, "broadcast": _broadcast, "transpose": _transpose, "slice": _slice, "reshape": _reshape,
-    "place": _place, "update": _update, "concat": _concat, "gather": _gather, "reduce": _reduce, "cast": _row,
+    "place": _place, "update": _update, "concat": _concat, "gather": _gather, "reduce": _reduce, "require": _require, "cast": _row,
 }

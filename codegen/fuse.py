@@ -29,7 +29,10 @@ SHARED = 24              # operations that two kernels may both repeat
 
 @dataclass(eq=False)
 class Root:
-    """A stored node: its domain, the axes folded away, and the stored nodes it reads with the indices in terms of the domain."""
+    """A stored node: its domain, the axes folded away, and the stored nodes it reads with the indices in terms of the domain.
+
+    `items`: the results of a loop that are stored; the loop itself has no value.
+    """
 
     node: Expr
     operand: Expr
@@ -37,6 +40,7 @@ class Root:
     reduced: tuple[int, ...] = ()
     op: str = ""
     demands: dict[Expr, set[Index]] = field(default_factory=dict)
+    items: tuple[Expr, ...] = ()
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -47,7 +51,8 @@ class Root:
 class Cluster:
     """Roots computed by one kernel over `domain`, rows along the axes `outer`; `rowwise` roots have the domain of the rows alone.
 
-    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence).
+    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence, loop). `after`: clusters that must
+    come before although their results are not read, because this one overwrites what they read.
     """
 
     domain: tuple[Dim, ...]
@@ -55,6 +60,7 @@ class Cluster:
     roots: list[Root]
     rowwise: list[Root] = field(default_factory=list)
     kind: str = "nest"
+    after: list[Cluster] = field(default_factory=list)
 
     def members(self) -> list[Root]:
         return self.roots + self.rowwise
@@ -80,8 +86,10 @@ def stored_nodes(outputs: list[Expr]) -> list[Expr]:
     for node in order:
         if node.op in BARRIERS:
             wanted.add(node)
-            if node.op == "contract":
+            if node.op in ("contract", "loop"):
                 wanted.update(node.args)
+        elif node.op == "item":
+            wanted.add(node)
     for node in order:
         cost[node] = min(weight(node) + sum(cost[a] for a in set(node.args)), 10**6)
         if node.op in LEAVES or node.op == "const" and node.shape:
@@ -143,9 +151,9 @@ def _map_root(node: Expr, stored: Iterable[Expr]) -> Root:
 
 
 def _barrier(node: Expr, stored: Iterable[Expr]) -> Root:
-    root = Root(node, node, node.shape)
+    root = Root(node, node, node.shape or ())
     for arg in node.args:
-        found = {arg: {()}} if node.op == "contract" else demands_of(arg, arg.shape, stored, node)
+        found = {arg: {()}} if node.op in ("contract", "loop") else demands_of(arg, arg.shape, stored, node)
         for source, indices in found.items():
             root.demands.setdefault(source, set()).update(indices)
     return root
@@ -177,7 +185,7 @@ def identity(axes: Iterable[int]) -> Index:
 
 # ---- clusters ---------------------------------------------------------------------------------------------------
 def clusters_of(roots: list[Root]) -> list[Cluster]:
-    """Greedy fusion in topological order; every cluster comes after those that it reads."""
+    """Greedy fusion of roots in topological order."""
     clusters: list[Cluster] = []
     home: dict[Expr, Cluster] = {}
     for root in roots:
@@ -191,8 +199,13 @@ def clusters_of(roots: list[Root]) -> list[Cluster]:
             cluster = Cluster(root.domain, (), [root], kind=kind)
             cluster.outer = choose_outer(cluster, [root]) or ()
             clusters.append(cluster)
-            home[root.node] = cluster
-    return _ordered(clusters, home)
+            home.update(dict.fromkeys((root.node, *root.items), cluster))
+    return clusters
+
+
+def homes(clusters: list[Cluster]) -> dict[Expr, Cluster]:
+    """The cluster that computes each stored node."""
+    return {n: c for c in clusters for r in c.members() for n in (r.node, *r.items)}
 
 
 def _ancestors(start: Iterable[Cluster], home: dict[Expr, Cluster]) -> dict[int, Cluster]:
@@ -286,16 +299,23 @@ def _fits(root: Root, outer: tuple[int, ...], rank: int) -> bool:
     return bool(inner) and root.reduced == outer
 
 
-def _ordered(clusters: list[Cluster], home: dict[Expr, Cluster]) -> list[Cluster]:
-    """Clusters so that each comes after those that it reads."""
+def ordered(clusters: list[Cluster]) -> list[Cluster] | None:
+    """Clusters so that each comes after those that it reads or must follow; None where that is a circle."""
+    home = homes(clusters)
     done: dict[int, Cluster] = {}
+    open_: set[int] = set()
     for cluster in clusters:
         stack = [cluster]
         while stack:
             top = stack[-1]
-            before = [home[n] for r in top.members() for n in r.demands if n in home and home[n] is not top and id(home[n]) not in done]
+            open_.add(id(top))
+            read = [home[n] for r in top.members() for n in r.demands if n in home and home[n] is not top]
+            before = [c for c in [*read, *top.after] if id(c) not in done]
+            if any(id(c) in open_ for c in before):
+                return None
             if before:
-                stack += before
+                stack.append(before[0])
             else:
                 done[id(top)] = stack.pop()
+                open_.discard(id(top))
     return list(done.values())

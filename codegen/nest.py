@@ -19,7 +19,11 @@ from .program import Acc, Axis, Buffer, Carry, Combine, For, Kernel, Let, Litera
 
 @dataclass
 class Context:
-    """What the steps of a program share while it is planned. `needed`: roots that somebody outside their own kernel reads."""
+    """What the steps of a program share while it is planned. `needed`: roots that somebody outside their own kernel reads.
+
+    `turns`: results that a loop stacks, with the buffer of the turn's number. `regions`: updates in place, with the (start, step) of
+    the axes they write.
+    """
 
     names: Names
     buffers: dict[str, Buffer]
@@ -27,6 +31,25 @@ class Context:
     needed: set[Expr]
     errors: list[str] = field(default_factory=list)
     sizes: list[str] = field(default_factory=list)
+    turns: dict[Expr, str] = field(default_factory=dict)
+    regions: dict[Expr, tuple[tuple[Dim, int], ...]] = field(default_factory=dict)
+    numbers: list[int] = field(default_factory=lambda: [0])
+
+    def inside(self, stored: dict[Expr, str]) -> Context:
+        """The context of a loop's body: the same program, other nodes."""
+        return Context(self.names, self.buffers, stored, set(), self.errors, self.sizes, numbers=self.numbers)
+
+    def number(self) -> int:
+        """Numbers the steps."""
+        self.numbers[0] += 1
+        return self.numbers[0] - 1
+
+    def store(self, node: Expr, wish: str, kind: str = "temp") -> str:
+        """Give `node` a buffer of its own."""
+        name = self.names.new(wish)
+        self.stored[node] = name
+        self.buffers[name] = Buffer(name, node.dtype.name, node.shape, kind)
+        return name
 
     def temporary(self, wish: str, dtype: str, shape: tuple[Dim, ...]) -> str:
         name = self.names.new(wish)
@@ -138,8 +161,16 @@ class Nest:
             self.store(root, self.row_index(), value)
 
     def store(self, root: Root, index: Index, value: Operand) -> None:
-        if root.node in self.context.needed:
-            self.emitter.scopes[-1].stmts.append(Store(self.context.stored[root.node], flat(index, root.node.shape), value))
+        node, context = root.node, self.context
+        if node not in context.needed:
+            return
+        if node in context.regions:
+            index = tuple(i.scaled(step) + Offset(start) for i, (start, step) in zip(index, context.regions[node], strict=True))
+        offset = flat(index, node.shape)
+        if node in context.turns:
+            turn = self.emitter.scalar(context.turns[node], "int64")
+            offset = offset + Offset(0, ((turn, size.product(node.shape)),))
+        self.emitter.scopes[-1].stmts.append(Store(context.stored[node], offset, value))
 
     def update(self, root: Root, value: Operand) -> None:
         """A fold over the rows that keeps the inner axes: every chunk has its own array of partial results."""

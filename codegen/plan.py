@@ -2,33 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..dsl.node import FUNCTIONS, Expr, make, rebuild, rewrite, toposort
+from ..dsl.primitives import elementwise, slice_
 from ..dsl.size import Size
 from .contractions import gemm_attrs
-from .fuse import LEAVES, Cluster, Root, clusters_of, fitted, root_of, stored_nodes
+from .fuse import LEAVES, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
 from .lower import lowered
+from .plan_loop import loop_steps
 from .memory import planned
 from .names import Names
 from .nest import Context, Nest, recurrence_kernel, scatter_kernel
-from .program import Buffer, Library, Program, Step
+from .program import Library, Program, Step
 
 
 def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] | None = None) -> Program:
     """The Program that computes typed `outputs` from the variables `inputs`; `names` are wishes for the names of the results."""
     results = lowered(list(outputs))
     context = _context(results, inputs, names)
-    stored = [n for n in context.stored if not _leaf(n)]
-    roots = [fitted(root_of(node, context.stored), context.stored) for node in stored]
-    clusters = clusters_of(roots)
-    context.needed = _needed(clusters, results)
-    steps: list[Step] = []
-    for cluster in clusters:
-        steps += _steps(cluster, context, len(steps))
+    steps = graph_steps(results, context)
+    assert steps is not None
     program = Program(tuple(context.stored[x] for x in inputs), tuple(context.stored[r] for r in results), context.buffers, tuple(steps),
                       (*_size_symbols(inputs, context), *context.sizes), 0, tuple(context.errors), _constants(context))
     return planned(program)
+
+
+def graph_steps(results: Sequence[Expr], context: Context, settle: Callable[[list[Cluster]], bool] | None = None) -> list[Step] | None:
+    """The steps that compute `results` into their buffers, from the nodes that have one already.
+
+    `settle` may add order between clusters, or refuse them (then the answer is None).
+    """
+    given = {n for n in context.stored if _leaf(n)}
+    for node in stored_nodes(list(results)):
+        if node not in context.stored and node.op != "loop":
+            context.store(node, _wish(node))
+    roots = _roots(results, context, given)
+    clusters = clusters_of(roots)
+    if settle is not None and not settle(clusters):
+        return None
+    order = ordered(clusters)
+    if order is None:
+        return None
+    context.needed |= _needed(clusters, results)
+    steps: list[Step] = []
+    for cluster in order:
+        steps += _steps(cluster, context)
+    return steps
+
+
+def _roots(results: Sequence[Expr], context: Context, given: set[Expr]) -> list[Root]:
+    """A root for every stored node that is to be computed, arguments before users."""
+    roots = []
+    for node in toposort(results):
+        if node.op == "loop":
+            root = root_of(node, context.stored)
+            root.items = tuple(n for n in context.stored if n.op == "item" and n.args[0] is node)
+            roots.append(root)
+        elif node.op == "update" and node in context.regions:
+            roots.append(update_root(node, context))
+        elif node in context.stored and node not in given and node.op != "item":
+            roots.append(fitted(root_of(node, context.stored), context.stored))
+    return roots
+
+
+def update_root(node: Expr, context: Context) -> Root:
+    """An update in place: only the region is written, over the domain of what is put there."""
+    op, ranges = node.attrs
+    target, value = node.args
+    if op != "set":
+        value = elementwise(op, slice_(target, ranges, value.shape), value)
+    return Root(node, value, value.shape, demands=demands_of(value, value.shape, context.stored, node))
 
 
 def _leaf(node: Expr) -> bool:
@@ -36,24 +80,17 @@ def _leaf(node: Expr) -> bool:
 
 
 def _context(results: list[Expr], inputs: Sequence[Expr], wishes: Sequence[str] | None) -> Context:
-    names = Names()
-    stored: dict[Expr, str] = {}
-    buffers: dict[str, Buffer] = {}
-
-    def add(node: Expr, wish: str, kind: str) -> None:
-        stored[node] = names.new(wish)
-        buffers[stored[node]] = Buffer(stored[node], node.dtype.name, node.shape, kind)
-
+    context = Context(Names(), {}, {}, set())
+    context.names.taken.update(s for node in inputs for dim in node.shape if isinstance(dim, Size) for s in dim.symbols())
     for node in inputs:
-        add(node, str(node.attrs[0]), "input")
+        context.store(node, str(node.attrs[0]), "input")
     for node in toposort(results):
         if node.op == "const" and node.shape != ():
-            add(node, "constant", "const")
-    wanted = dict(reversed([(r, w) for r, w in zip(results, wishes or ["out"] * len(results), strict=True)]))
-    for node in stored_nodes(results):
-        if node not in stored:
-            add(node, wanted.get(node, _wish(node)), "output" if node in wanted else "temp")
-    return Context(names, buffers, stored, set())
+            context.store(node, "constant", "const")
+    for node, wish in zip(results, wishes or ["out"] * len(results), strict=True):
+        if node not in context.stored:
+            context.store(node, wish, "output")
+    return context
 
 
 def _wish(node: Expr) -> str:
@@ -63,7 +100,7 @@ def _wish(node: Expr) -> str:
     return {"contract": "matmul", "multiply": "scaled", "add": "summed"}.get(node.op, node.op)
 
 
-def _needed(clusters: list[Cluster], results: list[Expr]) -> set[Expr]:
+def _needed(clusters: list[Cluster], results: Sequence[Expr]) -> set[Expr]:
     """Roots read by another kernel or by the caller."""
     needed = set(results)
     for cluster in clusters:
@@ -72,19 +109,28 @@ def _needed(clusters: list[Cluster], results: list[Expr]) -> set[Expr]:
     return needed
 
 
-def _steps(cluster: Cluster, context: Context, number: int) -> list[Step]:
+def _steps(cluster: Cluster, context: Context) -> list[Step]:
+    root, node = cluster.roots[0], cluster.roots[0].node
+    if cluster.kind == "loop":
+        return loop_steps(node, context, graph_steps)
     title = tuple(titles(cluster, context))
-    root = cluster.roots[0]
+    name = f"kernel_{context.number()}"
     if cluster.kind == "contract":
-        return [Library(f"gemm_{number}", "gemm", title, tuple((context.stored[a], 0) for a in root.node.args), (context.stored[root.node], 0), gemm_attrs(root.node))]
+        return [Library(name.replace("kernel", "gemm"), "gemm", title, tuple((context.stored[a], 0) for a in node.args), (context.stored[node], 0), gemm_attrs(node))]
     if cluster.kind == "scatter":
-        base = Cluster(root.domain, tuple(range(len(root.domain))), [Root(root.node, root.node.args[0], root.domain)])
-        context.needed.add(root.node)
-        init = Nest(base, context, f"kernel_{number}", (f"{context.stored[root.node]} = {_text(root.node.args[0], context, root.node)}",)).build()
-        return [init, scatter_kernel(root, context, f"kernel_{number + 1}", title)]
+        updates = scatter_kernel(root, context, name, title)
+        return [updates] if node in context.regions else [_scatter_base(root, context), updates]
     if cluster.kind == "recurrence":
-        return [recurrence_kernel(root, context, f"kernel_{number}", title)]
-    return [Nest(cluster, context, f"kernel_{number}", title).build()]
+        return [recurrence_kernel(root, context, name, title)]
+    return [Nest(cluster, context, name, title).build()]
+
+
+def _scatter_base(root: Root, context: Context) -> Step:
+    """What is scattered into, written to the result's buffer."""
+    node = root.node
+    base = Cluster(root.domain, tuple(range(len(root.domain))), [Root(node, node.args[0], root.domain)])
+    context.needed.add(node)
+    return Nest(base, context, f"kernel_{context.number()}", (f"{context.stored[node]} = {_text(node.args[0], context, node)}",)).build()
 
 
 def titles(cluster: Cluster, context: Context) -> list[str]:

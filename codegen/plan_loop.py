@@ -1,0 +1,174 @@
+"""Loops as steps: carries live in buffers and are updated in place, or trade places with the next state; they are never copied.
+
+A carry is written in place where nothing that still has to be read is lost: an update of a region, a scatter, or a map in which each
+element depends on the carry at that element alone. Kernels that read the old state are put before the one that overwrites it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..dsl import size
+from ..dsl.loop import Body, Loop
+from ..dsl.node import Expr, make
+from ..dsl.primitives import elementwise
+from ..dsl.surface import size_value
+from .fuse import LEAVES, Cluster, homes, identity
+from .lower import lowered
+from .nest import Context
+from .program import Library, Offset, Step
+from .program import Loop as LoopStep
+
+GraphSteps = Callable[..., "list[Step] | None"]
+
+
+@dataclass
+class Carried:
+    """Carry number `place` of a loop: its bound variable, next state, buffer, and the nodes that overwrite it in order ([] for none)."""
+
+    place: int
+    variable: Expr
+    result: Expr
+    buffer: str
+    chain: list[Expr]
+
+
+def loop_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[Step]:
+    """The steps of a loop node: initial states into the buffers of the carries, then the loop."""
+    loop = Loop(node)
+    body = loop.body
+    items = {loop.kind_of(n.attrs[0]): name for n, name in context.stored.items() if n.op == "item" and n.args[0] is node}
+    number = context.number()
+    index = items.get(("trips", 0)) or _scalar(context, f"turn_{number}", "int64")
+    buffers = [items.get(("carry", k)) or context.temporary(f"state_{number}_{k}", c.dtype.name, c.shape) for k, c in enumerate(body.carries)]
+    leaves = {body.index: index, **dict(zip(body.carries, buffers, strict=True)),
+              **{o: context.stored[a] for o, a in zip(body.operands, loop.operands, strict=True)}}
+    starts = [_copy(context, a, b) for a, b in zip(loop.inits, buffers, strict=True)]
+    stacked = [("stacked", s, v) for s, v in enumerate(body.stacked)] + [("trajectory", k, c) for k, c in enumerate(body.carries)]
+    kept = {items[kind, k]: value for kind, k, value in stacked if (kind, k) in items}
+    steps, swaps = _turn(body, leaves, buffers, kept, index, context, graph_steps)
+    count = context.stored[loop.count] if isinstance(loop.count, Expr) else loop.count
+    test, condition = ([], None) if body.test is None else _test(body, leaves, index, context, graph_steps, number)
+    return [*starts, LoopStep(f"loop_{number}", count, index, tuple(steps), tuple(test), condition, tuple(swaps))]
+
+
+def _scalar(context: Context, wish: str, dtype: str) -> str:
+    return context.temporary(wish, dtype, ())
+
+
+def _copy(context: Context, source: Expr, target: str) -> Step:
+    name = context.stored[source]
+    return Library(f"start_{context.number()}", "copy", (f"{target} = {name}",), ((name, 0),), (target, 0), (("count", size.product(source.shape)),))
+
+
+def _test(body: Body, leaves: dict[Expr, str], index: str, context: Context, graph_steps: GraphSteps, number: int) -> tuple[list[Step], str]:
+    """Whether to take another turn; beyond the limit the program reports and the loop ends."""
+    assert body.test is not None
+    test = body.test
+    if body.limit is not None:
+        more = elementwise("less", body.index, size_value(body.limit))
+        ok = elementwise("logical_or", elementwise("logical_not", test), more)
+        text = f"a while loop took more than max_steps={body.limit} turns"
+        test = make("require", (elementwise("logical_and", test, more), ok), (text,), test.dtype, ())
+    inner = context.inside(dict(leaves))
+    result, = lowered([test])
+    if result.op in LEAVES:
+        result = _marked(result, "test")
+    condition = inner.store(result, f"go_on_{number}")
+    steps = graph_steps([result], inner)
+    assert steps is not None
+    return steps, condition
+
+
+def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[str, Expr], index: str, context: Context,
+          graph_steps: GraphSteps) -> tuple[list[Step], list[tuple[str, str]]]:
+    """The steps of one turn. Carries are overwritten in place where that loses nothing; those that cannot are tried with a second buffer."""
+    results = lowered([*body.results, *kept.values()])
+    carried, stacked = results[: len(buffers)], results[len(buffers):]
+    apart: set[int] = set()
+    while True:
+        inner = context.inside(dict(leaves))
+        states, swaps, roots = [], [], []
+        for k, (variable, result, buffer) in enumerate(zip(body.carries, carried, buffers, strict=True)):
+            if result is variable:
+                continue
+            taken = result in inner.stored or k in apart
+            chain = [] if taken else overwriting(result, variable)
+            state = Carried(k, variable, _marked(result, k) if result in inner.stored else result, buffer, chain)
+            if chain:
+                inner.stored.update(dict.fromkeys(chain, buffer))
+                inner.regions.update({n: n.attrs[1] for n in chain if n.op == "update"})
+                inner.regions.update({n: () for n in chain if n.op == "scatter"})
+            else:
+                swaps.append((buffer, inner.store(state.result, f"{buffer}_next")))
+            states.append(state)
+            roots.append(state.result)
+        for n, (target, value) in enumerate(zip(kept, stacked, strict=True)):
+            marker = _marked(value, ("stacked", n))
+            inner.stored[marker], inner.turns[marker] = target, index
+            roots.append(marker)
+        lost: set[int] = set()
+        steps = graph_steps(roots, inner, _settler(states, lost))
+        if steps is not None:
+            return steps, swaps
+        apart |= lost or set(range(len(buffers)))
+
+
+def overwriting(result: Expr, variable: Expr) -> list[Expr]:
+    """The nodes that turn the carry into its next state in its own buffer, first to last."""
+    chain = []
+    node = result
+    while node.op in ("update", "scatter"):
+        chain.append(node)
+        node = node.args[0]
+    if node is variable and chain:
+        return chain[::-1]
+    return [result] if result.op not in LEAVES and result.op not in ("contract", "loop", "item", "recurrence", "update", "scatter", "reduce") else []
+
+
+def _settler(states: Sequence[Carried], lost: set[int]) -> Callable[[list[Cluster]], bool]:
+    """Checks the clusters of a turn against overwriting what is still read; puts readers first, and notes in `lost` the carries that fail."""
+
+    def settle(clusters: list[Cluster]) -> bool:
+        home: dict[Expr, Cluster] = homes(clusters)
+        for state in states:
+            before = state.variable
+            for node in state.chain:
+                if not _settled(node, before, home, clusters):
+                    lost.add(state.place)
+                before = node
+        return not lost
+
+    return settle
+
+
+def _settled(node: Expr, before: Expr, home: dict[Expr, Cluster], clusters: list[Cluster]) -> bool:
+    writer = home[node]
+    for cluster in clusters:
+        readers = [r for r in cluster.members() if before in r.demands]
+        if cluster is not writer:
+            if readers:
+                writer.after.append(cluster)
+            continue
+        for reader in readers:
+            if reader.node is not node and any(r.reduced for r in cluster.members()):
+                return False
+            if any(not _same_place(node, index, len(reader.domain)) for index in reader.demands[before]):
+                return False
+    return True
+
+
+def _same_place(node: Expr, index: Any, rank: int) -> bool:
+    """Whether `index` reads the element that `node` writes."""
+    own = identity(range(rank))
+    if node.op == "update":
+        own = tuple(i.scaled(step) + Offset(start) for i, (start, step) in zip(own, node.attrs[1], strict=True))
+    return node.op != "scatter" and index == own
+
+
+def _marked(value: Expr, slot: object) -> Expr:
+    """`value` as a root of its own, where it has a buffer already."""
+    return make("stop_gradient", (value,), ("slot", slot), value.dtype, value.shape)
+
