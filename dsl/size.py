@@ -284,6 +284,8 @@ def equal(a: Dim, b: Dim) -> bool:
     if isinstance(difference, int):
         return difference == 0
     guards = active_guards()
+    if guards is not None and same(guards.canonical(a), guards.canonical(b)):
+        return True                    # it follows from what was recorded
     if guards is None or not _known(difference, guards):
         raise ShapeError(f"whether {a} equals {b} is not known before the program is called; "
                          "compare sizes inside a function given to pullback.compile, where they have values")

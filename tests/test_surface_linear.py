@@ -13,8 +13,9 @@ RNG = np.random.default_rng(0)
 
 
 def data(*shape, dtype="f8"):
-    return RNG.normal(size=shape).astype(dtype) if np.dtype(dtype).kind == "f" else RNG.integers(-5, 5,
-                                                                                                 shape).astype(dtype)
+    if np.dtype(dtype).kind == "f":
+        return RNG.normal(size=shape).astype(dtype)
+    return RNG.integers(-5, 5, shape).astype(dtype)
 
 
 MATMULS = [((4,), (4,)), ((3, 4), (4,)), ((3,), (3, 4)), ((3, 4), (4, 5)), ((2, 3, 4), (4, 5)), ((3, 4), (2, 4, 5)),

@@ -32,8 +32,8 @@ def test_reshape():
 
 def test_symbolic_reshape_cancels():
     x = typed("x", X, symbolic=True)
-    assert str(x.reshape(x.shape[0], -1).shape) == "(x0, x1*x2)" and str(x.reshape(-1,
-                                                                                   x.shape[1]).shape) == "(x0*x2, x1)"
+    assert str(x.reshape(x.shape[0], -1).shape) == "(x0, x1*x2)"
+    assert str(x.reshape(-1, x.shape[1]).shape) == "(x0*x2, x1)"
     assert x.reshape(-1, 1).reshape(x.shape) is x
 
 
@@ -150,8 +150,8 @@ def test_creation():
     check(lambda xp, x: (xp.eye(3), xp.eye(2, 4), xp.eye(3, k=-1), xp.eye(3, dtype=int), xp.identity(2)), M)
     check(lambda xp, x: (xp.asarray([1, 2]), xp.asarray(2.5), xp.array([x[0, 0], x[1, 1]]), xp.asarray(x, dtype="f4")),
           M, forms=("static",))
-    assert isinstance(pb.zeros(3), Expr) and pb.empty((2,)).shape == (2,) and pb.empty_like(typed("x", M)).shape == (3,
-                                                                                                                     4)
+    assert isinstance(pb.zeros(3), Expr) and pb.empty((2,)).shape == (2,)
+    assert pb.empty_like(typed("x", M)).shape == (3, 4)
     assert pb.pi == np.pi and pb.newaxis is None and pb.float32 is np.float32
     with pytest.raises(ShapeError, match="negative"):
         pb.zeros((-1,))
@@ -193,7 +193,6 @@ def test_shapes_of_undeclared_variables_are_asked_for_by_name():
 
 def test_zero_copies_of_nothing():
     x = typed("x", M)
-    assert x[:] is x and x.reshape(3, 4) is x and x.T.T is x and pb.tile(x,
-                                                                         1) is x and x.copy() is x
-    assert x.astype("f8") is x
+    for same in (x[:], x.reshape(3, 4), x.T.T, pb.tile(x, 1), x.copy(), x.astype("f8")):
+        assert same is x
     assert evaluate([pb.zeros((2, 0))])[0].shape == (2, 0)
