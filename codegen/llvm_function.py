@@ -52,11 +52,11 @@ class Value(NamedTuple):
 
 @dataclass
 class Scope:
-    """The inside of a loop: its text, the text in front of it, and what has been computed in either."""
+    """The inside of a loop: its text, the text in front of it, and what has been computed in either, with its depth."""
 
     lines: list = field(default_factory=list)
     before: list = field(default_factory=list)
-    known: dict[str, str] = field(default_factory=dict)
+    known: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
 State = tuple[str, str]  # (type, register) carried around a loop
@@ -92,8 +92,9 @@ class Function:
     def pure(self, text: str, depth: int, hint: str = "t") -> str:
         """Put an instruction without effects as far outside as the `depth` of its operands allows, and only once."""
         for scope in self.scopes:
-            if text in scope.known:
-                return scope.known[text]
+            register, found = scope.known.get(text, ("", depth + 1))
+            if found <= depth:
+                return register
         register = "%" + self.fresh(hint)
         if depth >= self.depth:
             scope = self.scopes[-1]
@@ -101,7 +102,7 @@ class Function:
         else:
             scope = self.scopes[depth + 1]
             scope.before.append(f"{register} = {text}")
-        scope.known[text] = register
+        scope.known[text] = register, min(depth, self.depth)
         return register
 
     def open_block(self, label: str) -> None:
