@@ -8,14 +8,14 @@ import numpy as np
 
 from ..dsl import size
 from ..dsl.size import Dim, Size
-from .program import Branch, Buffer, Combine, Kernel, Library, Load, Loop, Program, Step, Store, Update, walk_stmts
+from .program import Branch, Buffer, Combine, Kernel, Library, Load, Loop, Program, Step, Store, Update, walk_steps, walk_stmts
 
 ALIGNMENT = 64
 
 
 def planned(program: Program) -> Program:
     """`program` with a place for every temporary that a step touches; the others are dropped."""
-    lives = lifetimes(program.steps)
+    lives = exchanged(program, lifetimes(program.steps))
     buffers = {n: b for n, b in program.buffers.items() if b.kind != "temp" or n in lives}
     slots: list[tuple[Dim, int]] = []                     # bytes of a slot, last step that uses it
     chosen: dict[str, int] = {}
@@ -53,6 +53,17 @@ def lifetimes(steps: tuple[Step, ...]) -> dict[str, tuple[int, int]]:
         for name in touched(step):
             first, _ = lives.get(name, (at, at))
             lives[name] = (first, at)
+    return lives
+
+
+def exchanged(program: Program, lives: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Buffers that trade places live as long as either; with an output, to the end."""
+    pairs = [pair for step in walk_steps(program.steps) if isinstance(step, Loop) for pair in step.swaps]
+    for _ in pairs:
+        for a, b in pairs:
+            fixed = any(program.buffers[n].kind != "temp" for n in (a, b))
+            both = (min(lives[a][0], lives[b][0]), len(program.steps) if fixed else max(lives[a][1], lives[b][1]))
+            lives = {**lives, a: both, b: both}
     return lives
 
 
