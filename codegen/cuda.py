@@ -15,7 +15,7 @@ from ..dsl.size import symbol
 from .cuda_kernel import BOUNDS, KernelWriter, comment
 from .cuda_ops import C_TYPE, HELPERS, helpers_of, literal
 from .cuda_plan import Action, Choose, Launch, Repeat
-from .cuda_scope import Scope, combine_text, fold_text, routine_text, safe
+from .cuda_scope import Scope, combine_text, fold_text, ordered_text, routine_text, safe
 from .program import Branch, Kernel, Library, Loop, Program, Step
 
 
@@ -79,10 +79,12 @@ class _UnitWriter:
         self.common.routines |= scope.routines
         self.common.folds |= scope.folds
         self.common.combines |= scope.combines
+        self.common.writes |= scope.writes
 
     def text(self, index: str) -> str:
         kernels = [text for text, _ in self.kernels.values()]
         folds = [fold_text(op, dtype, self.common) for op, dtype in sorted(self.common.folds)]
+        folds += [ordered_text(op, dtype, self.common) for op, dtype in sorted(self.common.writes)]
         folds += [combine_text(op, dtype, self.common) for op, dtype in sorted(self.common.combines)]
         routines = _routines(self.common)
         body = "\n".join([*routines, *folds, *kernels])

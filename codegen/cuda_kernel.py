@@ -15,7 +15,7 @@ from collections.abc import Callable
 from ..dsl.size import Size
 from .cuda_ops import C_TYPE, literal
 from .cuda_pack import Packs, find_packs
-from .cuda_plan import Launch, spread_rows, temporaries_shared
+from .cuda_plan import BLOCK, Launch, ordered_write, spread_rows, temporaries_shared
 from .cuda_scope import Scope, safe
 from .cuda_sync import Access, accesses, conflict
 from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
@@ -110,7 +110,9 @@ class KernelWriter:
         kernel = self.kernel
         self.declare(kernel.rows)
         self.start_accs(kernel.accs)
-        if not kernel.vector:
+        if write := ordered_write(kernel):
+            self.ordered_rows(write)
+        elif not kernel.vector:
             self.rows_in_order()
         elif kernel.serial:
             self.block(
@@ -127,6 +129,30 @@ class KernelWriter:
             )
         if kernel.vector:
             self.fold(kernel.accs)
+
+    def ordered_rows(self, write: Store | Update) -> None:
+        """A tile of rows at a time: threads compute the places and values, then the first thread of each place writes
+        what the tile has for it, in order."""
+        row, dtype = safe(self.kernel.rows.name), self.program.buffers[write.buffer].dtype
+        self.line(f"__shared__ index_t places[{BLOCK}];")
+        self.line(f"__shared__ {C_TYPE[dtype]} updates[{BLOCK}];")
+        self.line("for (index_t tile = lo; tile < hi; tile += threads) {")
+        self.depth += 1
+        self.line(f"const index_t {row} = tile + thread;")
+        self.line("places[thread] = -1;")
+        self.line(f"if ({row} < hi) {{")
+        self.depth += 1
+        self.lane(self.kernel.body[:-1], ())
+        self.line(f"updates[thread] = {self.scope.operand(write.value)};")
+        guard = f"if ({safe(write.mask)}) " if write.mask else ""
+        self.line(f"{guard}places[thread] = {self.scope.offset(write.offset)};")
+        self.close()
+        self.line("__syncthreads();")
+        apply = self.scope.ordered(write.op if isinstance(write, Update) else "set", dtype)
+        self.line(f"{apply}({safe(write.buffer)}, places, updates);")
+        self.line("__syncthreads();")
+        self.close()
+        self.meets = True
 
     def rows_in_order(self) -> None:
         kernel = self.kernel

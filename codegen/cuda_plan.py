@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..dsl.size import Dim, Size, evaluate, product
-from .program import Branch, For, Kernel, Library, Loop, Program, Update, walk_stmts
+from .program import Branch, Check, For, Kernel, Let, Library, Load, Loop, Program, Store, Update, walk_stmts
 
 BLOCK = 256  # threads of a block where rows are spread over them, and the most of any block
 ROWS_PER_CHUNK = 8 * BLOCK  # rows of a chunk that threads stride over: two wide loads or more for each thread
@@ -93,6 +93,15 @@ def spread_rows(kernel: Kernel) -> Kernel:
     )
 
 
+def ordered_write(kernel: Kernel) -> Store | Update | None:
+    """The one write of a kernel that does nothing but write places of its own choice, in the order of its rows."""
+    *before, last = kernel.body or (None,)
+    if not kernel.serial or kernel.accs or not isinstance(last, (Store, Update)):
+        return None
+    quiet = all(isinstance(s, (Let, Load, Check)) and getattr(s, "buffer", None) != last.buffer for s in before)
+    return last if quiet else None
+
+
 def grid_of(kernel: Kernel, sizes: Mapping[str, int]) -> Grid:
     """How `kernel` is cut when its sizes are `sizes`; they need not hold the number of chunks."""
     kernel = spread_rows(kernel)
@@ -111,6 +120,8 @@ def grid_of(kernel: Kernel, sizes: Mapping[str, int]) -> Grid:
 
 def _cut(kernel: Kernel, rows: int, work: int, chunks: int) -> Grid:
     per = _ceil(rows, chunks)
+    if ordered_write(kernel):
+        return Grid(1, BLOCK, max(1, rows))
     if not kernel.vector:
         threads = next((t for t in (32, 64, 128) if work <= 2 * t), BLOCK)
         return Grid(chunks, threads, max(1, per))

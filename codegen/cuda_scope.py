@@ -20,8 +20,8 @@ _WORDS = """
     nullptr operator or or_eq private protected public register reinterpret_cast requires return short signed sizeof
     static static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename
     union unsigned using virtual void volatile wchar_t while xor xor_eq threadIdx blockIdx blockDim gridDim warpSize
-    dim3 index_t thread threads lo hi first last rows_per_chunk aligned error head start lane linux unix i386 assert
-    errno stdin stdout stderr isnan isinf isfinite signbit
+    dim3 index_t thread threads lo hi first last rows_per_chunk aligned error places updates tile head start lane
+    linux unix i386 assert errno stdin stdout stderr isnan isinf isfinite signbit
 """
 RESERVED = frozenset(_WORDS.split()) | {
     name
@@ -54,6 +54,7 @@ class Scope:
         self.routines: dict[tuple[str, str], Routine] = {}
         self.folds: set[tuple[str, str]] = set()
         self.combines: set[tuple[str, str]] = set()
+        self.writes: set[tuple[str, str]] = set()
 
     def size(self, dim: Dim) -> str:
         """A size in the text: a number, or an argument that the host computes."""
@@ -112,6 +113,11 @@ class Scope:
         """The fold of every thread's `value` over the block, known to all of them."""
         self.folds.add((op, dtype))
         return f"{fold_name(op, dtype)}({value})"
+
+    def ordered(self, op: str, dtype: str) -> str:
+        """The device function that writes the places of a tile in order; `op` is 'set' or folds."""
+        self.writes.add((op, dtype))
+        return f"pb_ordered_{op}_{dtype}"
 
     def combine(self, op: str, dtype: str) -> str:
         """The device function that folds partial results over chunks."""
@@ -178,6 +184,24 @@ __device__ __forceinline__ {kind} {fold_name(op, dtype)}({kind} v) {{
 
 
 _SHUFFLED = ("int32", "int64", "uint32", "uint64", "float32", "float64")
+
+
+def ordered_text(op: str, dtype: str, scope: Scope) -> str:
+    """A device function of a block: every place in `places` gets its updates, in the order of the threads."""
+    kind = C_TYPE[dtype]
+    step = "updates[s]" if op == "set" else scope.apply(op, dtype, ["v", "updates[s]"], [dtype, dtype])
+    return f"""// {op} updates at places in order: the first thread of each place does it for all
+__device__ __forceinline__ void pb_ordered_{op}_{dtype}({kind}* target, const index_t* places, const {kind}* updates) {{
+    const index_t thread = threadIdx.x, threads = blockDim.x, place = places[thread];
+    bool first = place >= 0;
+    for (index_t s = 0; first && s < thread; ++s) first = places[s] != place;
+    if (first) {{
+        {kind} v = target[place];
+        for (index_t s = thread; s < threads; ++s) if (places[s] == place) v = {step};
+        target[place] = v;
+    }}
+}}
+"""
 
 
 def combine_text(op: str, dtype: str, scope: Scope) -> str:
