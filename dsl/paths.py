@@ -6,9 +6,11 @@ import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .adjoint import number
 from .errors import NotDifferentiable
 from .node import Expr, frozen, toposort, where
 from .rules import NONE, SMOOTH, STOPPED, edge
+from .size import active_guards
 
 Key = tuple  # what makes a variable that variable; holds no node alive
 _LIVE, _BLOCKED, _CLOSED = 1, 2, 4
@@ -28,8 +30,11 @@ def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
     state = dict.fromkeys(outputs, _LIVE)
     culprit: dict[Expr, Expr] = {}
     known: set[Key] = set()
+    derived: set[Key] = set()
     for node in reversed(toposort(outputs)):
         known |= origins(node)
+        if number(node) is None:
+            derived |= origins(node)
         if node.op == "var" and state[node] != _BLOCKED:
             known.add(key(node))
         for i, arg in enumerate(node.args):
@@ -41,7 +46,7 @@ def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
         if w.dtype.kind != "f":
             raise NotDifferentiable(f"the variable {w.attrs[0]} is {w.dtype}: a derivative is taken with respect to "
                                     "floats; pass it as a float array, or name in wrt= the variables that are meant")
-        if state.get(w) == _BLOCKED and key(w) not in known:
+        if state.get(w) == _BLOCKED and key(w) not in derived:
             raise NotDifferentiable(_no_path(w, culprit[w]))
     return frozenset(known)
 
@@ -61,8 +66,9 @@ def _no_path(w: Expr, culprit: Expr) -> str:
 
 
 # A variable may drop out of its own derivative (the Hessian of a linear function). A derivative remembers the variables
-# of the expression it came from, so that a second derivative is zero where a stray variable would be refused.
-_origins: dict[int, tuple[Any, frozenset[Key]]] = {}
+# of the expression it came from, so that a second derivative is zero where a stray variable would be refused. It does so
+# within one trace: all programs share their nodes, and what one of them derived another may have from its user.
+_origins: dict[tuple[int, int], tuple[Any, Any, frozenset[Key]]] = {}
 
 
 def key(variable: Expr) -> Key:
@@ -70,14 +76,17 @@ def key(variable: Expr) -> Key:
 
 
 def origins(node: Expr) -> frozenset[Key]:
-    """The variables of the expressions that `node` was found as a derivative of."""
-    known = _origins.get(id(node))
-    return known[1] if known is not None else frozenset()
+    """The variables of the expressions that `node` was found as a derivative of, in the present trace."""
+    trace = active_guards()
+    _, scope, variables = _origins.get((id(node), id(trace)), (None, None, frozenset()))
+    return variables if scope is None or scope() is trace else frozenset()
 
 
 def remember(derivatives: Iterable[Expr], variables: frozenset[Key]) -> None:
     """Note that `derivatives` came from an expression of `variables`."""
+    trace = active_guards()
+    scope = None if trace is None else weakref.ref(trace)
     for node in derivatives:
-        place = id(node)
+        place = id(node), id(trace)
         known = variables | origins(node)
-        _origins[place] = (weakref.ref(node, lambda _, place=place: _origins.pop(place, None)), known)
+        _origins[place] = (weakref.ref(node, lambda _, place=place: _origins.pop(place, None)), scope, known)

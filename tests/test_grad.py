@@ -9,6 +9,7 @@ from pullback.dsl.functional import grad, hvp, jvp, stop_gradient, value_and_gra
 from pullback.dsl.grad import vjp_of
 from pullback.dsl.node import FUNCTIONS as pb
 from pullback.dsl.node import make, toposort
+from pullback.dsl.size import Guards, tracing
 from pullback.dsl.surface import Var, specialize
 from pullback.dsl.trace import variables_of
 from pullback.kernels.reference import evaluate
@@ -27,7 +28,8 @@ def run(results, dtype="float64", **values):
         array = arrays[v.attrs[0]]
         known[v] = make("var", (), (v.attrs[0],), array.dtype, array.shape)
         given[known[v]] = array
-    found = evaluate(specialize(roots, known), given)
+    with tracing(Guards()):
+        found = evaluate(specialize(roots, known), given)
     return found if several else found[0]
 
 
@@ -221,6 +223,23 @@ def test_a_path_without_derivative_is_refused(build, name):
 def test_another_path_is_enough():
     assert run(grad(total(x - pb["floor"](x)), x), x=1.5) == 1.0
     np.testing.assert_array_equal(run(grad(total(x[x.astype("int64")]), x), x=[1.0, 0.0, 1.0]), [1.0, 2.0, 0.0])
+
+
+def test_what_another_program_derived_opens_no_path():
+    """sign(x) is a derivative in the first program and the user's own in the second; they share the node."""
+    t = make("var", (), ("x",), "float64", (3,))
+    with tracing(Guards()):
+        first = grad(total(abs(t)), t)
+        assert grad(total(first), t).typed
+    with tracing(Guards()), pytest.raises(NotDifferentiable, match="sign"):
+        grad(total(pb["sign"](t)), t)
+
+
+def test_a_path_that_the_user_blocked_stays_blocked():
+    with pytest.raises(NotDifferentiable, match="floor"):
+        run(grad(total(grad(total(y * pb["floor"](x)), y)), x), x=np.ones(2), y=np.ones(2))
+    again = grad(total(grad(total(x * pb["floor"](x)), x)), x)
+    np.testing.assert_array_equal(run(again, x=np.array([1.5, 2.5])), [0.0, 0.0])
 
 
 def test_stop_gradient_is_zero_by_choice():
