@@ -96,7 +96,7 @@ class EmulatedBatch:
     def add(self, program: Program, text: CudaText | None = None, index: str = "int") -> int:
         """A handle for `run`; `text` replaces what the writer prints (to plant a defect)."""
         text = text or write_cuda(program, index)
-        self.firsts.append(sum(len(_GLOBAL.findall(t.text)) for _, t in self.programs))
+        self.firsts.append(sum(len(global_functions(t.text)) for _, t in self.programs))
         self.programs.append((program, text))
         self.library = None
         return len(self.programs) - 1
@@ -130,7 +130,7 @@ class EmulatedBatch:
         program, text = self.programs[handle]
         assert self.library is not None
         device = EmulatedDevice(
-            self.library, self.firsts[handle], _GLOBAL.findall(text.text), text.index, poison, descending, shift
+            self.library, self.firsts[handle], global_functions(text.text), text.index, poison, descending, shift
         )
         inputs = [device.upload(n, a) for n, a in zip(program.inputs, arrays, strict=True)]
         consts = {name: device.upload(name, np.asarray(value, order="C")) for name, value in program.consts.items()}
@@ -185,7 +185,7 @@ def build(texts: list[str]) -> ctypes.CDLL:
         if shared:
             externs.append(f"extern char __start_emu_shared_{n}[], __stop_emu_shared_{n}[];")
         bounds = f"__start_emu_shared_{n}, __stop_emu_shared_{n}" if shared else "nullptr, nullptr"
-        table += [f"    {{emu::Call<&unit_{n}::{name}>::run, {bounds}}}," for name in _GLOBAL.findall(text)]
+        table += [f"    {{emu::Call<&unit_{n}::{name}>::run, {bounds}}}," for name in global_functions(text)]
     source = "\n".join(
         [
             '#include "emulator.h"',
@@ -204,6 +204,11 @@ def build(texts: list[str]) -> ctypes.CDLL:
         ]
     )
     return _compile(source)
+
+
+def global_functions(text: str) -> list[str]:
+    """The names of the kernels in `text`, in order."""
+    return _GLOBAL.findall(text)
 
 
 def _without_linkage(match: re.Match) -> str:
