@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, evaluate, symbol
-from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Store, walk_stmts
+from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Store
 
 # Elements of work that make a chunk worth its start.
 GRAIN = 32768
@@ -73,15 +73,17 @@ def combine_kernel(program: Program, kernel: Kernel, number: int) -> Kernel:
     """The fold of one kernel's partial results, as a kernel of its own: a row per element, chunks in order."""
     combine = kernel.combine[number]
     chunks = symbol(kernel.chunks) if kernel.chunks in program.sizes else 1
-    j, c, rest, dtype = "j", "c", chunks - 1, program.buffers[combine.target].dtype
-    first = Load("first", dtype, combine.partial, Offset(0, ((j, 1),)))
-    other = Load("partial", dtype, combine.partial, Offset(combine.count, ((c, combine.count), (j, 1))))
+    dtype = program.buffers[combine.target].dtype
+    words = ("j", "c", "first", "partial", "state", "following", "folded")
+    j, c, first, partial, state, following, folded = (_unused(word, program) for word in words)
+    load = Load(first, dtype, combine.partial, Offset(0, ((j, 1),)))
+    other = Load(partial, dtype, combine.partial, Offset(combine.count, ((c, combine.count), (j, 1))))
     fold = For(
-        (Axis(c, rest),),
-        (other, Let("next", dtype, combine.op, ("state", "partial"))),
-        carries=(Carry("state", "total", dtype, "first", "next"),),
+        (Axis(c, chunks - 1),),
+        (other, Let(following, dtype, combine.op, (state, partial))),
+        carries=(Carry(state, folded, dtype, first, following),),
     )
-    store = Store(combine.target, Offset(0, ((j, 1),)), "total")
+    store = Store(combine.target, Offset(0, ((j, 1),)), folded)
     title = (f"{combine.target} = {combine.op} of {combine.partial} over the chunks of {kernel.name}",)
     single = isinstance(combine.count, int) and combine.count == 1
     return Kernel(
@@ -89,7 +91,7 @@ def combine_kernel(program: Program, kernel: Kernel, number: int) -> Kernel:
         title,
         Axis(j, combine.count),
         chunks,
-        (first, fold, store),
+        (load, fold, store),
         vector=not single,
         chunk="part",
         chunks="",
@@ -97,5 +99,7 @@ def combine_kernel(program: Program, kernel: Kernel, number: int) -> Kernel:
     )
 
 
-def statement_count(kernel: Kernel) -> int:
-    return sum(1 for s in walk_stmts(kernel.body) if isinstance(s, (Let, Load, Store)))
+def _unused(name: str, program: Program) -> str:
+    while name in program.buffers or name in program.sizes:
+        name += "_"
+    return name

@@ -2,6 +2,7 @@
 
 SHARING = """
 declare i32 @sched_yield()
+declare i32 @usleep(i32)
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
 
 ; The team's words: [0] chunks taken, [8] members waiting, [16] meetings so far, [24] members who joined this job and a
@@ -43,23 +44,30 @@ follow:
   ret void
 }
 
+; Spin, then yield, then sleep: who waits long, such as for a matrix product, leaves the processor to BLAS.
 define internal void @wait_until(ptr %place, i64 %value) #0 {
 entry:
   br label %wait
 wait:
-  %turn = phi i64 [ 0, %entry ], [ %turn.next, %again ], [ 0, %yield ]
+  %turn = phi i64 [ 0, %entry ], [ %next, %spin ], [ %next, %yield ], [ %next, %sleep ]
   %seen = load atomic i64, ptr %place acquire, align 8
   %over = icmp eq i64 %seen, %value
-  br i1 %over, label %done, label %pause
-pause:
+  br i1 %over, label %done, label %more
+more:
+  %next = add i64 %turn, 1
+  %fresh = icmp slt i64 %turn, 256
+  br i1 %fresh, label %spin, label %rest
+spin:
   call void asm sideeffect "PAUSE", ""()
-  %turn.next = add i64 %turn, 1
-  %tired = icmp sgt i64 %turn.next, 256
-  br i1 %tired, label %yield, label %again
-again:
   br label %wait
+rest:
+  %short = icmp slt i64 %turn, 1024
+  br i1 %short, label %yield, label %sleep
 yield:
   call i32 @sched_yield()
+  br label %wait
+sleep:
+  call i32 @usleep(i32 20)
   br label %wait
 done:
   ret void
