@@ -66,8 +66,8 @@ def _no_path(w: Expr, culprit: Expr) -> str:
 
 
 # A variable may drop out of its own derivative (the Hessian of a linear function). A derivative remembers the variables
-# of the expression it came from, so that a second derivative is zero where a stray variable would be refused. It does so
-# within one trace: all programs share their nodes, and what one of them derived another may have from its user.
+# of the expression it came from, so that a second derivative is zero where a stray variable would be refused. It does
+# so within one trace: all programs share their nodes, and what one of them derived another may have from its user.
 _origins: dict[tuple[int, int], tuple[Any, Any, frozenset[Key]]] = {}
 
 
