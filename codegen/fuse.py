@@ -296,7 +296,7 @@ def _fits(root: Root, outer: tuple[int, ...], rank: int) -> bool:
     inner = tuple(a for a in range(rank) if a not in outer)
     if root.reduced in (inner, tuple(range(rank))):
         return True
-    return bool(inner) and root.reduced == outer
+    return bool(inner) and root.reduced == outer and rank - 1 not in outer      # rows in lanes cannot fold over the rows
 
 
 def ordered(clusters: list[Cluster]) -> list[Cluster] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
+from ..dsl.loop import Loop
 from ..dsl.node import FUNCTIONS, Expr, make, rebuild, rewrite, toposort
 from ..dsl.primitives import elementwise, slice_
 from ..dsl.size import Size
@@ -20,7 +22,7 @@ from .program import Library, Program, Step
 def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] | None = None) -> Program:
     """The Program that computes typed `outputs` from the variables `inputs`; `names` are wishes for the names of the results."""
     results = lowered(list(outputs))
-    context = _context(results, inputs, names)
+    context = _context(outputs, results, inputs, names)
     steps = graph_steps(results, context)
     assert steps is not None
     program = Program(tuple(context.stored[x] for x in inputs), tuple(context.stored[r] for r in results), context.buffers, tuple(steps),
@@ -37,6 +39,7 @@ def graph_steps(results: Sequence[Expr], context: Context, settle: Callable[[lis
     for node in stored_nodes(list(results)):
         if node not in context.stored and node.op != "loop":
             context.store(node, _wish(node))
+    _share_starts(results, context, given)
     roots = _roots(results, context, given)
     clusters = clusters_of(roots)
     if settle is not None and not settle(clusters):
@@ -49,6 +52,20 @@ def graph_steps(results: Sequence[Expr], context: Context, settle: Callable[[lis
     for cluster in order:
         steps += _steps(cluster, context)
     return steps
+
+
+def _share_starts(results: Sequence[Expr], context: Context, given: set[Expr]) -> None:
+    """An initial state that only its loop reads is computed in the buffer of the carry."""
+    order = toposort(results)
+    uses = Counter(a for node in order for a in node.args)
+    uses.update(results)
+    for node in order:
+        if node.op != "loop":
+            continue
+        items = {n.attrs[0]: name for n, name in context.stored.items() if n.op == "item" and n.args[0] is node}
+        for k, init in enumerate(Loop(node).inits):
+            if uses[init] == 1 and init not in given and init.op != "item" and k in items and context.buffers[context.stored[init]].kind == "temp":
+                context.stored[init] = items[k]
 
 
 def _roots(results: Sequence[Expr], context: Context, given: set[Expr]) -> list[Root]:
@@ -79,12 +96,13 @@ def _leaf(node: Expr) -> bool:
     return node.op in LEAVES or node.op == "const" and node.shape != ()
 
 
-def _context(results: list[Expr], inputs: Sequence[Expr], wishes: Sequence[str] | None) -> Context:
+def _context(outputs: Sequence[Expr], results: list[Expr], inputs: Sequence[Expr], wishes: Sequence[str] | None) -> Context:
+    """Buffers of inputs, of constants in the order of the graph as it was traced, and of results in the order of the call."""
     context = Context(Names(), {}, {}, set())
     context.names.taken.update(s for node in inputs for dim in node.shape if isinstance(dim, Size) for s in dim.symbols())
     for node in inputs:
         context.store(node, str(node.attrs[0]), "input")
-    for node in toposort(results):
+    for node in toposort(outputs):
         if node.op == "const" and node.shape != ():
             context.store(node, "constant", "const")
     for node, wish in zip(results, wishes or ["out"] * len(results), strict=True):
@@ -153,4 +171,4 @@ def _size_symbols(inputs: Sequence[Expr], context: Context) -> list[str]:
 
 
 def _constants(context: Context) -> dict:
-    return {name: node.attrs[0].array for node, name in context.stored.items() if node.op == "const"}
+    return {name: node.attrs[0].array for node, name in context.stored.items() if node.op == "const" and node.shape != ()}
