@@ -1,4 +1,5 @@
-"""Calls of the CUDA target: without a GPU one clear error; with a stand-in for CuPy the results, errors and arrays of a device."""
+"""Calls of the CUDA target: without a GPU one clear error; with a stand-in for CuPy the results, errors and arrays of
+a device."""
 
 import builtins
 import shutil
@@ -59,7 +60,9 @@ def test_a_compiled_expression_can_be_read_and_its_call_says_why_not(no_cupy):
         f(x=np.zeros(3))
 
 
-@pytest.mark.parametrize(("count", "reason"), [(0, "no CUDA device was found"), (None, "driver version is insufficient")])
+@pytest.mark.parametrize(
+    ("count", "reason"), [(0, "no CUDA device was found"), (None, "driver version is insufficient")]
+)
 def test_without_a_device_the_reason_is_given(monkeypatch, count, reason):
     def devices():
         if count is None:
@@ -133,6 +136,7 @@ def test_a_compiled_function_runs_where_its_inputs_live(device):
 def test_inputs_of_any_layout(device):
     a = np.arange(24.0).reshape(4, 6)
     f = pb.compile(pb.Var("x") * 2 + 1, device="cuda")
-    for x in (a, np.asfortranarray(a), a[::2, ::-1], a.astype(">f8"), a.astype("f4"), a[:0], a[1, 2], 3.0, 3):
+    layouts = (a, np.asfortranarray(a), a[::2, ::-1], a.astype(">f8"), a.astype("f4"), a[:0], a[1, 2])
+    for x in (*layouts, 3.0, 3):
         for value in (x, stand_in.on_device(x)) if isinstance(x, np.ndarray) and x.dtype.isnative else (x,):
             np.testing.assert_allclose(f(x=value), np.asarray(x) * 2 + 1)

@@ -1,4 +1,5 @@
-"""A stand-in for CuPy that computes with NumPy and launches through the emulator: the calls of the CUDA target without a GPU.
+"""A stand-in for CuPy that computes with NumPy and launches through the emulator: the calls of the CUDA target
+without a GPU.
 
 It has what `pullback.kernels.cuda` uses and nothing else, so a new use of CuPy shows up as an AttributeError.
 """
