@@ -1,7 +1,8 @@
 """The one node of a program: immutable, interned, typed when it can be.
 
-`make` is the only constructor; equal nodes are the same object, so identity is equality. Nodes are walked without recursion, so depth
-is no limit. An untyped node (`dtype is None`) keeps what the user wrote until `specialize` gives it the arrays of a call.
+`make` is the only constructor; equal nodes are the same object, so identity is equality. Nodes are walked without
+recursion, so depth is no limit. An untyped node (`dtype is None`) keeps what the user wrote until `specialize` gives it
+the arrays of a call.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +43,83 @@ class Expr:
     __array_priority__ = 1000
     __hash__ = object.__hash__
 
+    if TYPE_CHECKING:      # dsl/operators.py gives these to the class
+        T: Expr
+        mT: Expr
+        real: Expr
+        imag: Expr
+        at: Any
+
+        def __add__(self, other: Any) -> Expr: ...
+        def __radd__(self, other: Any) -> Expr: ...
+        def __sub__(self, other: Any) -> Expr: ...
+        def __rsub__(self, other: Any) -> Expr: ...
+        def __mul__(self, other: Any) -> Expr: ...
+        def __rmul__(self, other: Any) -> Expr: ...
+        def __truediv__(self, other: Any) -> Expr: ...
+        def __rtruediv__(self, other: Any) -> Expr: ...
+        def __floordiv__(self, other: Any) -> Expr: ...
+        def __rfloordiv__(self, other: Any) -> Expr: ...
+        def __mod__(self, other: Any) -> Expr: ...
+        def __rmod__(self, other: Any) -> Expr: ...
+        def __divmod__(self, other: Any) -> tuple[Expr, Expr]: ...
+        def __pow__(self, other: Any) -> Expr: ...
+        def __rpow__(self, other: Any) -> Expr: ...
+        def __matmul__(self, other: Any) -> Expr: ...
+        def __rmatmul__(self, other: Any) -> Expr: ...
+        def __and__(self, other: Any) -> Expr: ...
+        def __rand__(self, other: Any) -> Expr: ...
+        def __or__(self, other: Any) -> Expr: ...
+        def __ror__(self, other: Any) -> Expr: ...
+        def __xor__(self, other: Any) -> Expr: ...
+        def __rxor__(self, other: Any) -> Expr: ...
+        def __lshift__(self, other: Any) -> Expr: ...
+        def __rshift__(self, other: Any) -> Expr: ...
+        def __eq__(self, other: Any) -> Expr: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Expr: ...  # type: ignore[override]
+        def __lt__(self, other: Any) -> Expr: ...
+        def __le__(self, other: Any) -> Expr: ...
+        def __gt__(self, other: Any) -> Expr: ...
+        def __ge__(self, other: Any) -> Expr: ...
+        def __neg__(self) -> Expr: ...
+        def __pos__(self) -> Expr: ...
+        def __abs__(self) -> Expr: ...
+        def __invert__(self) -> Expr: ...
+        def __getitem__(self, index: Any) -> Expr: ...
+        sum: Callable[..., Expr]
+        prod: Callable[..., Expr]
+        mean: Callable[..., Expr]
+        var: Callable[..., Expr]
+        std: Callable[..., Expr]
+        min: Callable[..., Expr]
+        max: Callable[..., Expr]
+        ptp: Callable[..., Expr]
+        any: Callable[..., Expr]
+        all: Callable[..., Expr]
+        argmin: Callable[..., Expr]
+        argmax: Callable[..., Expr]
+        cumsum: Callable[..., Expr]
+        cumprod: Callable[..., Expr]
+        dot: Callable[..., Expr]
+        astype: Callable[..., Expr]
+        ravel: Callable[..., Expr]
+        flatten: Callable[..., Expr]
+        reshape: Callable[..., Expr]
+        transpose: Callable[..., Expr]
+        squeeze: Callable[..., Expr]
+        swapaxes: Callable[..., Expr]
+        repeat: Callable[..., Expr]
+        take: Callable[..., Expr]
+        clip: Callable[..., Expr]
+        round: Callable[..., Expr]
+        conj: Callable[..., Expr]
+        copy: Callable[..., Expr]
+        trace: Callable[..., Expr]
+        diagonal: Callable[..., Expr]
+        item: Callable[..., Any]
+        tolist: Callable[..., Any]
+        eval: Callable[..., Any]
+
     @property
     def typed(self) -> bool:
         return self.dtype is not None
@@ -70,7 +148,8 @@ class Expr:
 
     def __bool__(self) -> bool:
         raise PullbackError(f"the truth of the expression {self} is not known before it is computed{where(self)}: "
-                            "write pb.where(condition, a, b) to choose elementwise or pb.cond for a branch, `&`, `|`, `~` instead of and, or, not")
+                            "write pb.where(condition, a, b) to choose elementwise or pb.cond for a branch, "
+                            "`&`, `|`, `~` instead of and, or, not")
 
     def __float__(self) -> float:
         return float(FUNCTIONS["_evaluate"](self))
@@ -84,11 +163,13 @@ class Expr:
     def __index__(self) -> int:
         if self.op == "const" and self.dtype.kind in "iu":
             return int(self.attrs[0].array)
-        raise PullbackError(f"the expression {self} is no Python integer{where(self)}: a size comes from x.shape, a traced index from x[i] itself")
+        raise PullbackError(f"the expression {self} is no Python integer{where(self)}: "
+                            "a size comes from x.shape, a traced index from x[i] itself")
 
     def __iter__(self) -> Any:
         if self.shape is None or not self.shape:
-            raise PullbackError(f"the length of the expression {self} is not known{where(self)}: write x[i], or declare its shape with pb.Var(name, shape)")
+            raise PullbackError(f"the length of the expression {self} is not known{where(self)}: "
+                                "write x[i], or declare its shape with pb.Var(name, shape)")
         return (self[i] for i in range(self.shape[0]))
 
     def __len__(self) -> int:
@@ -98,7 +179,8 @@ class Expr:
         return int(shape[0])
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise PullbackError(f"expressions are immutable{where(self)}: write x = x.at[index].set(value) instead of x[index] = value")
+        raise PullbackError(f"expressions are immutable{where(self)}: "
+                            "write x = x.at[index].set(value) instead of x[index] = value")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.asarray(FUNCTIONS["_evaluate"](self), dtype=dtype)
@@ -132,7 +214,8 @@ class Constant:
         return f"array{self.array.shape}" if self.array.ndim else repr(self.array.item())
 
 
-def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = None, shape: Shape | None = None, shadow: Expr | None = None) -> Expr:
+def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = None, shape: Shape | None = None,
+         shadow: Expr | None = None) -> Expr:
     """The node `op(args; attrs)`: a new one, or the one that exists."""
     args = tuple(args)
     dtype = None if dtype is None else np.dtype(dtype)
@@ -142,7 +225,7 @@ def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = Non
         if found is None:
             found = object.__new__(Expr)
             found.op, found.args, found.attrs, found.dtype, found.shadow = op, args, attrs, dtype, shadow
-            found.shape = getattr(shadow, "shape", None) if shape is None else shape     # of declared variables it is known
+            found.shape = shape if shape is not None else getattr(shadow, "shape", None)    # known where declared
             found.lines = ()
             _table[key] = found
     if len(found.lines) < 3:
@@ -183,7 +266,8 @@ def toposort(roots: Iterable[Expr]) -> list[Expr]:
     return order
 
 
-def rewrite(roots: Iterable[Expr], rule: Callable[[Expr, tuple[Expr, ...]], Expr], known: Mapping[Expr, Expr] | None = None) -> list[Expr]:
+def rewrite(roots: Iterable[Expr], rule: Callable[[Expr, tuple[Expr, ...]], Expr],
+            known: Mapping[Expr, Expr] | None = None) -> list[Expr]:
     """`roots` rebuilt from the leaves up: `rule(node, new_args)` gives the replacement of each node not in `known`."""
     roots = list(roots)
     done: dict[Expr, Expr] = dict(known or {})
@@ -228,4 +312,5 @@ def where(node: Expr) -> str:
 def _untyped(node: Expr, what: str) -> PullbackError:
     names = sorted({n.attrs[0] for n in toposort([node]) if n.op == "var"})
     return PullbackError(f"{what} of the expression {node} is not known before the call{where(node)}: "
-                         f"declare it, for example pb.Var({names[0] if names else 'x'!r}, shape=('n', 3)), or write a function")
+                         f"declare it, for example pb.Var({names[0] if names else 'x'!r}, shape=('n', 3)), "
+                         "or write a function")

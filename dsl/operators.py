@@ -70,6 +70,11 @@ def _transpose(self: Expr, *axes: Any) -> Any:
     return FUNCTIONS["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
 
 
+def _eval(self: Expr, device: str = "cpu") -> Any:
+    """The value of an expression without free variables, computed on `device`; with free variables it raises."""
+    return FUNCTIONS["_evaluate"](self, device)
+
+
 def _item(self: Expr, *index: int) -> Any:
     """The one element of an expression without free variables, as a Python number; with free variables it raises."""
     return FUNCTIONS["_evaluate"](self).item(*index)
@@ -107,8 +112,8 @@ def install() -> None:
         setattr(Expr, name, _method(name))
     own: dict[str, Any] = {
         "__divmod__": _divmod, "__rdivmod__": _rdivmod, "__getitem__": _method("getitem"), "reshape": _reshape,
-        "transpose": _transpose, "flatten": _method("ravel"), "copy": lambda self: self, "item": _item,
-        "tolist": _tolist,
+        "transpose": _transpose, "flatten": _method("ravel"), "copy": lambda self: self, "eval": _eval,
+        "item": _item, "tolist": _tolist,
         "__array_namespace__": _array_namespace,
         "T": property(lambda self: FUNCTIONS["transpose"](self), doc="The axes in reverse order."),
         "mT": property(lambda self: FUNCTIONS["matrix_transpose"](self), doc="The last two axes swapped."),

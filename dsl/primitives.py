@@ -8,7 +8,7 @@
     place      ((start, step),..)  out[start + step*i] = x[i], elsewhere the second argument; the transpose of slice
     update     op, ((start, step),..)  x with v folded in at start + step*i by op (see scatter); steps are positive
     concat     axis
-    gather     axes                out[s, r] = x[idx_0[s], ..; r]: index arrays of one shape s for `axes`, the other axes r after them
+    gather     axes                out[s, r] = x[idx_0[s], ..; r]: index arrays of one shape s for `axes`, then axes r
     scatter    op, axes            x with updates[s, r] folded in at [idx[s]; r]; op in set add multiply minimum maximum
     reduce     op, axes            op in add multiply minimum maximum logical_and logical_or
     contract   a, b -> out labels  sum over the labels that are not in out
@@ -65,7 +65,8 @@ def _weak(value: Any, dtype: np.dtype) -> Expr:
     if isinstance(value, Size):
         return size_value(value, dtype)
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
-        raise DTypeError(f"the Python integer {value} does not fit {dtype}: convert the array first with .astype('int64')")
+        raise DTypeError(f"the Python integer {value} does not fit {dtype}: "
+                         "convert the array first with .astype('int64')")
     with np.errstate(over="ignore"):
         return constant(np.asarray(value).astype(dtype))
 
@@ -103,7 +104,8 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
             elif isinstance(kept, Size) and size.equal(kept, 1):
                 kept = dim
             else:
-                raise ShapeError(f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast: axis {axis - rank} has {kept} and {dim}; "
+                raise ShapeError(f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast: "
+                                 f"axis {axis - rank} has {kept} and {dim}; "
                                  "insert axes with x[:, None] where a size should repeat")
         result.append(kept)
     return tuple(result)
@@ -199,7 +201,7 @@ def place(x: Expr, ranges: tuple[tuple[Dim, int], ...], shape: Shape, fill: Any 
 
 
 def update(x: Expr, v: Expr, ranges: tuple[tuple[Dim, int], ...], op: str) -> Expr:
-    """`x` with `v`, of its dtype and the region's shape, folded in at start + step*i on every axis; steps are positive."""
+    """`x` with `v`, of its dtype and the region's shape, folded in at start + step*i on axes; steps are positive."""
     return make("update", (x, v), (op, tuple(ranges)), x.dtype, x.shape)
 
 
@@ -209,8 +211,10 @@ def concat(parts: list[Expr], axis: int) -> Expr:
         return parts[0]
     first = parts[0]
     for part in parts[1:]:
-        if len(part.shape) != len(first.shape) or not all(i == axis or size.equal(a, b) for i, (a, b) in enumerate(zip(part.shape, first.shape, strict=True))):
-            raise ShapeError(f"cannot concatenate {show_shape(first.shape)} and {show_shape(part.shape)} along axis {axis}: the other axes must agree")
+        others = (i for i in range(len(first.shape)) if i != axis)
+        if len(part.shape) != len(first.shape) or not all(size.equal(part.shape[i], first.shape[i]) for i in others):
+            raise ShapeError(f"cannot concatenate {show_shape(first.shape)} and {show_shape(part.shape)} "
+                             f"along axis {axis}: the other axes must agree")
     total: Dim = 0
     for part in parts:
         total = total + part.shape[axis]
@@ -244,7 +248,8 @@ def reduce(x: Expr, op: str, axes: tuple[int, ...]) -> Expr:
         return x
     shape = tuple(d for i, d in enumerate(x.shape) if i not in axes)
     if op in ("minimum", "maximum") and any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axes):
-        raise ShapeError(f"{op} over zero elements has no value (shape {show_shape(x.shape)}, axes {axes}): give a nonempty array")
+        raise ShapeError(f"{op} over zero elements has no value (shape {show_shape(x.shape)}, axes {axes}): "
+                         "give a nonempty array")
     ones = [a for a in axes if _is_one(x.shape[a])]
     if ones:
         kept = tuple(d for i, d in enumerate(x.shape) if i not in ones)
@@ -262,8 +267,10 @@ def contract(a: Expr, b: Expr, labels_a: str, labels_b: str, labels_out: str) ->
     for operand, labels in ((a, labels_a), (b, labels_b)):
         for label, dim in zip(labels, operand.shape, strict=True):
             if label in dims and not size.equal(dims[label], dim):
-                raise ShapeError(f"cannot contract {show_shape(a.shape)} with {show_shape(b.shape)}: {dims[label]} against {dim} elements")
-            dims[label] = dims.get(label, dim) if isinstance(dims.get(label, dim), int) else dim
+                raise ShapeError(f"cannot contract {show_shape(a.shape)} with {show_shape(b.shape)}: "
+                                 f"{dims[label]} against {dim} elements")
+            known = dims.get(label, dim)
+            dims[label] = known if isinstance(known, int) else dim
     shape = tuple(dims[label] for label in labels_out)
     return make("contract", (a, b), (labels_a, labels_b, labels_out), a.dtype, shape)
 

@@ -1,8 +1,8 @@
 """Symbolic sizes: integer polynomials over the sizes of a program's inputs.
 
-A `Size` behaves like the Python int that it stands for. Arithmetic keeps it symbolic in one canonical form; whatever needs
-its value (`range(n)`, `n == m`, `float(n)`) takes it and records a guard in the active `Guards`, so that the program traced
-under it is used again only for sizes that answer alike.
+A `Size` behaves like the Python int that it stands for. Arithmetic keeps it symbolic in one canonical form; whatever
+needs its value (`range(n)`, `n == m`, `float(n)`) takes it and records a guard in the active `Guards`, so that the
+program traced under it is used again only for sizes that answer alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, Union
 from .errors import ShapeError
 
 Dim = Union[int, "Size"]
-Atom = Union[str, tuple]          # a symbol's name, or ('floordiv' | 'max', a, b) with parts packed as ints or terms: plain tuples compare without guards
+# A symbol's name, or ('floordiv' | 'max', a, b) with parts packed as ints or terms: plain tuples compare with no guard.
+Atom = str | tuple
 Monomial = tuple                  # sorted ((atom, power), ...)
 
 # Set by the expression floor: turns a size that meets an array into an expression.
@@ -53,7 +54,8 @@ class Guards:
         return dim
 
 
-_RELATIONS: dict[str, Callable[[int, int], bool]] = {"==": lambda a, b: a == b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b}
+_RELATIONS: dict[str, Callable[[int, int], bool]] = {"==": lambda a, b: a == b, "<": lambda a, b: a < b,
+                                                     "<=": lambda a, b: a <= b}
 _active: contextvars.ContextVar[Guards | None] = contextvars.ContextVar("pullback_guards", default=None)
 
 
@@ -164,7 +166,8 @@ class Size:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__":
             return NotImplemented
-        return getattr(_lifted(self), "__array_ufunc__")(ufunc, method, *[_lifted(x) if isinstance(x, Size) else x for x in inputs], **kwargs)
+        values = [_lifted(x) if isinstance(x, Size) else x for x in inputs]
+        return _lifted(self).__array_ufunc__(ufunc, method, *values, **kwargs)
 
     # what needs the value --------------------------------------------------------------------------------------
     def __index__(self) -> int:
@@ -335,7 +338,8 @@ def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
     return total
 
 
-def render(dim: Dim, name: Callable[[str], str] = str, maximum: str = "max({}, {})", quotient: str = "({} // {})") -> str:
+def render(dim: Dim, name: Callable[[str], str] = str, maximum: str = "max({}, {})",
+           quotient: str = "({} // {})") -> str:
     """Text of `dim` as arithmetic over `name(symbol)`; `maximum` and `quotient` are the syntax of the target."""
     if not isinstance(dim, Size):
         return str(dim)
@@ -386,9 +390,10 @@ def _combine(a: Any, b: Any, apply: Callable[[Any, Any], Any], rule: Callable[[D
 
 def _plain(a: Any) -> Any:
     """NumPy integers are ints here; anything else is not ours to combine."""
-    if isinstance(a, bool) or isinstance(a, (int, Size)):
+    if isinstance(a, (int, Size)):
         return a
-    return a.__index__() if type(a).__module__ == "numpy" and getattr(getattr(a, "dtype", None), "kind", "") in "iu" and a.ndim == 0 else a
+    dtype = getattr(a, "dtype", None) if type(a).__module__ == "numpy" else None
+    return a.__index__() if getattr(dtype, "kind", "?") in "iu" and a.ndim == 0 else a
 
 
 def _lifted(size: Size) -> Any:
@@ -430,7 +435,8 @@ def _render_atom(atom: Atom, name: Callable[[str], str], maximum: str, quotient:
     parts = [render(d, name, maximum, quotient) for d in dims]
     if atom[0] == "max":
         return maximum.format(*parts)
-    parts = [f"({t})" if isinstance(d, Size) and (len(d.terms) > 1 or "*" in t) else t for d, t in zip(dims, parts, strict=True)]
+    compound = [isinstance(d, Size) and (len(d.terms) > 1 or "*" in t) for d, t in zip(dims, parts, strict=True)]
+    parts = [f"({t})" if c else t for c, t in zip(compound, parts, strict=True)]
     return quotient.format(*parts)
 
 
@@ -461,6 +467,7 @@ def _learn(a: Dim, b: Dim, guards: Guards) -> None:
     for one, other in ((b, a), (a, b)):
         if isinstance(one, Size) and len(one.terms) == 1 and one.terms[0][1] == 1 and len(one.terms[0][0]) == 1:
             atom, power = one.terms[0][0][0]
-            if isinstance(atom, str) and power == 1 and atom not in (other.symbols() if isinstance(other, Size) else ()):
+            taken = other.symbols() if isinstance(other, Size) else ()
+            if isinstance(atom, str) and power == 1 and atom not in taken:
                 guards.equal[atom] = other
                 return

@@ -1,7 +1,8 @@
 """Public functions over expressions: run at once where types are known, kept as written where they are not.
 
-A function decorated with `surface` sees typed expressions, Python scalars and static values only. Given an untyped expression the
-call itself becomes a node, `call`, which `specialize` runs again when the arrays of a call give every variable its type.
+A function decorated with `surface` sees typed expressions, Python scalars and static values only. Given an untyped
+expression the call itself becomes a node, `call`, which `specialize` runs again when the arrays of a call give every
+variable its type.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .node import FUNCTIONS, Constant, Expr, frozen, make, rewrite, user_line, w
 from .size import Dim, Size
 
 Function = Callable[..., Any]
+_counts: dict[str, Callable[..., int]] = {}       # of the results of functions that return several
 
 
 def surface(function: Function) -> Function:
@@ -40,10 +42,10 @@ def surface(function: Function) -> Function:
 
 
 def several(count: Callable[..., int]) -> Callable[[Function], Function]:
-    """Mark a function that returns several expressions; `count` tells how many from its arguments, also untyped ones."""
+    """Mark a function that returns several expressions: how many `count` tells from the arguments, also of untyped."""
 
     def mark(function: Function) -> Function:
-        setattr(function, "count", count)
+        _counts[function.__name__.rstrip("_")] = count
         return function
 
     return mark
@@ -57,9 +59,11 @@ def as_expr(value: Any, dtype: Any = None) -> Expr:
         return size_value(value, dtype or np.int64)
     if isinstance(value, (list, tuple)) and any(isinstance(v, (Expr, Size)) for v in _flat(value)):
         return FUNCTIONS["stack"]([as_expr(v) for v in value])
-    array = np.asarray(value, dtype=dtype) if not hasattr(value, "__dlpack__") or isinstance(value, np.ndarray) else np.asarray(np.from_dlpack(value))
+    foreign: Any = value if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) else None
+    array = np.asarray(value, dtype=dtype) if foreign is None else np.asarray(np.from_dlpack(foreign))
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
-        raise DTypeError(f"an array of dtype {array.dtype} cannot enter an expression: bool, integers, float32 and float64 can; convert it with .astype(...)")
+        raise DTypeError(f"an array of dtype {array.dtype} cannot enter an expression: "
+                         "bool, integers, float32 and float64 can; convert it with .astype(...)")
     return constant(array)
 
 
@@ -95,24 +99,33 @@ class Var:
 
     def __new__(cls, name: str, shape: Any = None, dtype: Any = None) -> Expr:  # type: ignore[misc]
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise ValueError(f"a variable's name is a Python identifier that is no keyword, not {name!r}: write for example Var('x')")
+            raise ValueError(f"a variable's name is a Python identifier that is no keyword, not {name!r}: "
+                             "write for example Var('x')")
         if shape is not None:
             shape = (shape,) if isinstance(shape, (int, str)) else tuple(shape)
             for dim in shape:
-                if not (dim is None or isinstance(dim, (int, np.integer)) and dim >= 0 or isinstance(dim, str) and dim.isidentifier()):
+                named = isinstance(dim, str) and dim.isidentifier()
+                if not (dim is None or named or isinstance(dim, (int, np.integer)) and dim >= 0):
                     raise ShapeError(f"a shape is a tuple of sizes, names and None, not {shape!r} (dimension {dim!r})")
         dtype = None if dtype is None else input_dtype(np.dtype(dtype), name)
         shadow = None
         if shape is not None:
-            dims = tuple(sizes.symbol(d) if isinstance(d, str) else sizes.symbol(f"{name}_{i}") if d is None else int(d) for i, d in enumerate(shape))
+            dims = tuple(_declared_size(name, axis, dim) for axis, dim in enumerate(shape))
             shadow = make("var", (), (name,), dtype or np.float64, dims)
         return make("var", (), (name, shape, None if dtype is None else dtype.str), None, None, shadow)
+
+
+def _declared_size(name: str, axis: int, dim: Any) -> Dim:
+    if isinstance(dim, str):
+        return sizes.symbol(dim)
+    return sizes.symbol(f"{name}_{axis}") if dim is None else int(dim)
 
 
 def input_dtype(dtype: np.dtype, name: str) -> np.dtype:
     """`dtype` in native byte order; DTypeError for what no kernel takes."""
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype == np.float16:
-        raise DTypeError(f"argument {name!r} has dtype {dtype}: expected bool, an integer type, float32 or float64; convert it with .astype(...)")
+        raise DTypeError(f"argument {name!r} has dtype {dtype}: expected bool, an integer type, float32 or float64; "
+                         "convert it with .astype(...)")
     return dtype.newbyteorder("=")
 
 
@@ -137,7 +150,8 @@ def specialize(roots: list[Expr], known: Mapping[Expr, Expr]) -> list[Expr]:
             return result_item(args[0], node.attrs[0])
         if node.op == "var" and node.dtype is None:
             raise PullbackError(f"the variable {node.attrs[0]!r} has no value{where(node)}")
-        return node if all(a is b for a, b in zip(args, node.args, strict=True)) else make(node.op, args, node.attrs, node.dtype, node.shape)
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        return node if same else make(node.op, args, node.attrs, node.dtype, node.shape)
 
     return rewrite(roots, rule, known)
 
@@ -185,10 +199,10 @@ def result_item(result: Expr, index: int) -> Expr:
 
 # ---- deferring --------------------------------------------------------------------------------------------------
 def _defer(name: str, function: Function, args: Any, kwargs: Any, leaves: list[Expr]) -> Any:
-    """The call as a node. Where every leaf has a declared shape the call also runs on the declarations, so that what does not fit
-    is refused here, at the user's line, and `.shape` is known."""
-    structure = _structure((args, tuple(sorted(kwargs.items()))), {leaf: i for i, leaf in enumerate(dict.fromkeys(leaves))})
+    """The call as a node. Where every leaf has a declared shape the call also runs on the declarations, so that what
+    does not fit is refused here, at the user's line, and `.shape` is known."""
     unique = tuple(dict.fromkeys(leaves))
+    structure = _structure((args, tuple(sorted(kwargs.items()))), {leaf: i for i, leaf in enumerate(unique)})
     shadow = None
     shadows = [leaf if leaf.dtype is not None else leaf.shadow for leaf in unique]
     if all(s is not None for s in shadows):
@@ -196,9 +210,9 @@ def _defer(name: str, function: Function, args: Any, kwargs: Any, leaves: list[E
     if isinstance(shadow, (tuple, list)):
         call = make("call", unique, (name, structure))
         return type(shadow)(make("item", (call,), (i,), None, None, s) for i, s in enumerate(shadow))
-    if hasattr(function, "count"):
+    if name in _counts:
         call = make("call", unique, (name, structure))
-        return tuple(make("item", (call,), (i,)) for i in range(getattr(function, "count")(*args, **kwargs)))
+        return tuple(make("item", (call,), (i,)) for i in range(_counts[name](*args, **kwargs)))
     return make("call", unique, (name, structure), None, None, shadow)
 
 
