@@ -12,17 +12,19 @@ from __future__ import annotations
 from typing import Any
 
 from .dsl import latex as _latex  # noqa: F401  (registers how expressions print)
+from .dsl import loop_rules as _loop_rules  # noqa: F401  (registers the derivatives of loops)
 from .dsl.errors import CompileError, DeviceError, DTypeError, NotDifferentiable, PullbackError, ShapeError
 from .dsl.functional import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
 from .dsl.listing import show
 from .dsl.namespace import PUBLIC
 from .dsl.node import Expr
+from .dsl.scalar_op import scalar_op
 from .dsl.surface import Var
 from .kernels.compiled import compile
 
 __version__ = "0.1.0"
 __all__ = ["CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError", "Var", "compile", "doctor",
-           "grad", "hvp", "jvp", "show", "stop_gradient", "value_and_grad", "vjp", *PUBLIC]
+           "grad", "hvp", "jvp", "scalar_op", "show", "stop_gradient", "value_and_grad", "vjp", *PUBLIC]
 
 
 def doctor() -> None:

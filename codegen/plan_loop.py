@@ -45,7 +45,7 @@ def loop_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[St
     buffers = [items.get(("carry", k)) or context.temporary(f"state_{number}_{k}", c.dtype.name, c.shape) for k, c in enumerate(body.carries)]
     leaves = {body.index: index, **dict(zip(body.carries, buffers, strict=True)),
               **{o: context.stored[a] for o, a in zip(body.operands, loop.operands, strict=True)}}
-    starts = [_copy(context, a, b) for a, b in zip(loop.inits, buffers, strict=True)]
+    starts = [_copy(context, a, b) for a, b in zip(loop.inits, buffers, strict=True) if context.stored[a] != b]
     stacked = [("stacked", s, v) for s, v in enumerate(body.stacked)] + [("trajectory", k, c) for k, c in enumerate(body.carries)]
     kept = {items[kind, k]: value for kind, k, value in stacked if (kind, k) in items}
     steps, swaps = _turn(body, leaves, buffers, kept, index, context, graph_steps)

@@ -47,6 +47,15 @@ class Body:
         return replace(self, results=tuple(roots[:count]), stacked=tuple(roots[count: count + stacked]), test=test, **changes)  # type: ignore[arg-type]
 
 
+    def rewritten(self, rule: Callable[[Expr, tuple[Expr, ...]], Expr], change: Callable[[object], object]) -> Body:
+        """The body with `rule` applied to every node and `change` to its limit."""
+        variables = [self.index, *self.carries, *self.operands]
+        parts = rewrite([*variables, *self.roots()], rule)
+        count, carries = len(variables), len(self.carries)
+        return self.with_roots(parts[count:], index=parts[0], carries=tuple(parts[1: 1 + carries]), operands=tuple(parts[1 + carries: count]),
+                               limit=change(self.limit))
+
+
 class Loop:
     """A view of a loop node: its parts by name."""
 

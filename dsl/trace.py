@@ -10,6 +10,7 @@ import numpy as np
 
 from . import nest, size
 from .errors import PullbackError, ShapeError
+from .loop import Body
 from .node import Expr, make, rewrite, toposort, where
 from .primitives import transpose
 from .size import Dim, Guards, Size, tracing
@@ -77,6 +78,8 @@ def with_sizes(roots: Sequence[Expr], guards: Guards) -> list[Expr]:
     def change(value: Any) -> Any:
         if isinstance(value, Size):
             return guards.canonical(value)
+        if isinstance(value, Body):
+            return value.rewritten(rule, change)
         return tuple(map(change, value)) if type(value) is tuple else value
 
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:

@@ -149,21 +149,28 @@ def _result_facts(program: Program) -> dict[str, Any]:
 
 def graph_text(traced: Traced) -> str:
     """The graph written out: equal for equal programs in every process."""
-    lines: list[str] = [repr([frozen(x.shape) for x in traced.inputs])]
-    number: dict[Expr, int] = {x: i for i, x in enumerate(traced.inputs)}
-    lines += [x.dtype.str for x in traced.inputs]
-    for node in toposort(traced.outputs):
-        if node in number:
-            continue
-        number[node] = len(number)
-        attrs = _constant_text(node) if node.op == "const" else repr(frozen(node.attrs))
-        lines.append(f"{node.op} {[number[a] for a in node.args]} {attrs} {node.dtype.str} {frozen(node.shape)!r}")
-    lines.append(repr([number[x] for x in traced.outputs]))
-    return "\n".join(lines)
+    return "\n".join(_graph_lines(traced.inputs, traced.outputs))
 
 
-def _constant_text(node: Expr) -> str:
-    return node.attrs[0].array.tobytes().hex() if not node.shape else repr(node.shape)
+def _graph_lines(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> list[str]:
+    """A line per node, arguments by number; bodies of loops inside their node, their variables by number too."""
+    number: dict[Expr, int] = {x: i for i, x in enumerate(inputs)}
+    lines = [f"{x.dtype} {frozen(x.shape)!r}" for x in inputs]
+    for node in toposort(outputs):
+        if node not in number:
+            number[node] = len(number)
+            lines.append(f"{node.op} {[number[a] for a in node.args]} {_attrs_text(node)} {node.dtype} {frozen(node.shape)!r}")
+    return [*lines, repr([number[x] for x in outputs])]
+
+
+def _attrs_text(node: Expr) -> str:
+    if node.op == "const":
+        return node.attrs[0].array.tobytes().hex() if not node.shape else ""
+    if node.op == "loop":
+        body, count = node.attrs
+        inside = _graph_lines([body.index, *body.carries, *body.operands], body.roots())
+        return repr((inside, frozen(count), frozen(body.limit), len(body.results), len(body.stacked), body.checkpoint))
+    return repr(frozen(node.attrs))
 
 
 def _processor() -> str:
