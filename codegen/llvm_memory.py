@@ -18,7 +18,7 @@ ALIGN = {"i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8
 
 
 class Place(NamedTuple):
-    """`pointer` of lane 0; `lanes`: 'one', 'forward', 'backward', 'strided', or 'apart' (`pointer` has one for each)."""
+    """`pointer` of lane 0; `lanes`: 'one', 'forward', 'backward', 'strided', or 'apart' (a pointer for each)."""
 
     pointer: str
     depth: int
@@ -229,9 +229,8 @@ class Memory:
         for lane in range(self.lanes):
             far = f.size(place.stride * lane)
             pointer = f.pure(f"getelementptr {element}, ptr {place.pointer}, i64 {far}", place.depth)
-            one, depth = self._read(
-                f"load {element}, ptr {pointer}, align {ALIGN[element]}", place.depth, stmt.buffer, stmt.name
-            )
+            text = f"load {element}, ptr {pointer}, align {ALIGN[element]}"
+            one, depth = self._read(text, place.depth, stmt.buffer, stmt.name)
             register = f.pure(f"insertelement {kind} {register}, {element} {one}, i64 {lane}", depth)
         return Value(self._to_register(register, stmt.dtype, self.lanes, depth), stmt.dtype, self.lanes, depth)
 
