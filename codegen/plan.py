@@ -21,13 +21,20 @@ from .program import Library, Program, Step
 
 def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] | None = None) -> Program:
     """The Program that computes typed `outputs` from the variables `inputs`; `names` are wishes for the names of the results."""
-    results = lowered(list(outputs))
+    results = [_flat(node) for node in lowered(list(outputs))]
     context = _context(outputs, results, inputs, names)
     steps = graph_steps(results, context)
     assert steps is not None
     program = Program(tuple(context.stored[x] for x in inputs), tuple(context.stored[r] for r in results), context.buffers, tuple(steps),
                       (*_size_symbols(inputs, context), *context.sizes), 0, tuple(context.errors), _constants(context))
     return planned(program)
+
+
+def _flat(node: Expr) -> Expr:
+    """A result that only renumbers what is computed is that in memory; its shape is the caller's."""
+    while node.op == "reshape" and not _leaf(node.args[0]) and node.args[0].shape:
+        node = node.args[0]
+    return node
 
 
 def graph_steps(results: Sequence[Expr], context: Context, settle: Callable[[list[Cluster]], bool] | None = None) -> list[Step] | None:

@@ -83,10 +83,12 @@ class Call:
             raise IndexError(self.errors[status])
         if len(made) == len(self.results):
             return made  # type: ignore[return-value]
-        return [made[k] if kind == "fresh" else self._copy(kind, k, inputs, made) for kind, k in self.source]  # type: ignore[misc]
+        return [made[k] if kind == "fresh" else self._copy(kind, k, inputs, made, shape)  # type: ignore[misc]
+                for (kind, k), (shape, _) in zip(self.source, self.results, strict=True)]
 
-    def _copy(self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any]) -> np.ndarray:
-        return np.array(made[k] if kind == "again" else inputs[k] if kind == "input" else self.constants[k])
+    def _copy(self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+        """A result that repeats another, an input or a constant owns its memory all the same."""
+        return np.array(made[k] if kind == "again" else inputs[k] if kind == "input" else self.constants[k]).reshape(shape)
 
 
 def address(array: np.ndarray) -> int:
