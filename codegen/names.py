@@ -13,6 +13,7 @@ int64 long main mutable namespace new noexcept not not_eq nullptr operator or or
 signed sizeof static struct switch template this throw true try typedef typeid typename uint8 uint16 uint32 uint64 union unsigned using
 virtual void volatile wchar_t while xor xor_eq chunk chunks lo hi program entry blockIdx blockDim gridDim threadIdx warpSize index_t
 INFINITY NAN NULL float32 float64 np numba njit intrinsic fold fma shared lane lanes tid sizes team workspace i j k l m n p q r""".split()
+_SIZE = re.compile(r"n\d+")      # sizes of inputs are called n0, n1, ...
 RESERVED = {*_C, *keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(math)}
 
 
@@ -21,15 +22,17 @@ class Names:
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
+        self._tried: dict[str, int] = {}
 
     def new(self, wish: str) -> str:
         """A free name like `wish` (ASCII letters, digits and underscores only)."""
         stem = re.sub(r"\W", lambda m: f"u{ord(m.group()):x}_", wish, flags=re.ASCII) or "v"
         stem = f"v{stem}" if stem[0].isdigit() or stem.startswith("__") else stem
-        name, count = stem, 1
-        while name in self.taken or name in RESERVED:
+        name, count = stem, self._tried.get(stem, 1)
+        while name in self.taken or name in RESERVED or _SIZE.fullmatch(name):
             name = f"{stem}_{count}"
             count += 1
+        self._tried[stem] = count
         self.taken.add(name)
         return name
 
