@@ -1,0 +1,66 @@
+"""The table of programs on every target: machine code, its Numba text, CUDA text on the emulator."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from target_cases import CASES
+from target_contract import TargetContract, attempt, job_of, run_numba_text, run_on_cpu
+
+sys.path.insert(0, str(Path(__file__).parent / "emulator"))
+
+from emulator import EmulatedBatch  # noqa: E402
+from expressions import inputs_of  # noqa: E402
+
+
+def pytest_generate_tests(metafunc):
+    if "name" in metafunc.fixturenames and metafunc.cls is not None:
+        metafunc.parametrize("name", metafunc.cls.cases)
+
+
+class TestCpu(TargetContract):
+    @classmethod
+    def compute(cls, jobs):
+        return [attempt(run_on_cpu, job) for job in jobs]
+
+
+class TestCpuText(TargetContract):
+    """A part of the table: Numba takes seconds where LLVM takes milliseconds."""
+
+    cases = {name: CASES[name] for name in (
+        "rows: softmax", "reduction: of bools", "structure: pads", "structure: casts", "indexing: gather",
+        "indexing: the last of duplicates", "structure: constants",
+        "contraction: matrix products", "gradient: cumulative")}
+
+    @classmethod
+    def compute(cls, jobs):
+        return [attempt(run_numba_text, job) for job in jobs]
+
+    def test_it_has_the_bits_of_the_machine_code(self, name):
+        for a, b in zip(run_on_cpu(self.jobs()[name]), self.results()[name], strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
+class TestCudaText(TargetContract):
+    @classmethod
+    def compute(cls, jobs):
+        batch = EmulatedBatch()
+        handles = [attempt(batch.add, program) for _, program, _ in jobs]
+        return [handle if isinstance(handle, str) else attempt(batch.run, handle, *inputs_of(graph, arrays))
+                for handle, (graph, _, arrays) in zip(handles, jobs, strict=True)]
+
+
+def test_equal_programs_have_equal_plans():
+    """Nothing in a plan depends on the order of a set or on an address."""
+    for case in list(CASES.values())[::7]:
+        assert job_of(*case)[1].steps == job_of(*case)[1].steps
+
+
+def test_results_are_new_arrays():
+    job = job_of(lambda x: (x, x.T, x), [np.eye(3)])
+    first = run_on_cpu(job)
+    assert not any(np.shares_memory(a, job[2][0]) for a in first)
+    assert not np.shares_memory(first[0], first[2])
