@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, evaluate, symbol
-from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Store
+from .machine import MACHINE
+from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Store, walk_stmts
 
-# Elements of work that make a chunk worth its start.
-GRAIN = 32768
+# Statements times elements that make a chunk worth its start: some tens of microseconds.
+GRAIN = 1 << 18
+# What a call of a mathematical function counts beside a machine operation.
+CALL = 20
+LEAST = 8
+# Elements of partial results from which on a kernel counts as writing whole arrays of them.
+LONG_PARTIAL = 512
 MOST = 64
 # A kernel whose chunks each write a whole array of partial results has fewer of them.
 MOST_PARTIALS = 16
@@ -21,7 +27,7 @@ COMBINE_ROWS = 4096
 
 @dataclass(frozen=True)
 class Chunked:
-    """What decides the number of chunks of one kernel."""
+    """What decides the number of chunks of one kernel; `work` is in statements for each row."""
 
     chunks: str
     rows: Dim
@@ -43,17 +49,27 @@ def chunked_kernels(program: Program) -> list[Chunked]:
     found = []
     for kernel in program.kernels():
         if is_cut(kernel, program):
-            wide = any(not isinstance(c.count, int) or c.count > GRAIN // 64 for c in kernel.combine)
+            wide = any(not isinstance(c.count, int) or c.count > LONG_PARTIAL for c in kernel.combine)
             found.append(
                 Chunked(
-                    kernel.chunks, kernel.rows.extent, kernel.work, quantum(kernel), MOST_PARTIALS if wide else MOST
+                    kernel.chunks,
+                    kernel.rows.extent,
+                    kernel.work * weight(kernel),
+                    quantum(kernel),
+                    MOST_PARTIALS if wide else MOST,
                 )
             )
     return found
 
 
+def weight(kernel: Kernel) -> int:
+    """The statements of the body, a call of a function counted as CALL; a short body, bound by memory, as LEAST."""
+    calls = sum(isinstance(s, Let) and s.op not in MACHINE for s in walk_stmts(kernel.body))
+    return max(LEAST, sum(1 for _ in walk_stmts(kernel.body)) + (CALL - 1) * calls)
+
+
 def count_chunks(rows: int, work: int, quantum: int, most: int) -> int:
-    """About GRAIN elements each, at least one chunk, none without rows."""
+    """About GRAIN statements each, at least one chunk, none without rows."""
     wanted = max(1, min(most, rows * work // GRAIN, rows))
     each = -(-rows // wanted)
     each = max(1, -(-each // quantum) * quantum)

@@ -203,8 +203,8 @@ class Memory:
             text = f.call(
                 kind,
                 f"llvm.masked.gather.{suffix}.v{self.lanes}p0",
-                f"<{self.lanes} x ptr> {self._pointers(place, element)}, i32 {ALIGN[element]}, <{self.lanes} x i1> {mask or ALL}, "
-                f"{kind} zeroinitializer",
+                f"<{self.lanes} x ptr> {self._pointers(place, element)}, i32 {ALIGN[element]}, "
+                f"<{self.lanes} x i1> {mask or ALL}, {kind} zeroinitializer",
                 f"<{self.lanes} x ptr>, i32, <{self.lanes} x i1>, {kind}",
             )
         elif mask:

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.chunks import chunked_kernels, count_chunks
+from ..codegen.chunks import chunked_kernels, count_chunks, weight
 from ..codegen.llvm import ARGUMENTS
-from ..codegen.program import Kernel, Library, Program, walk_steps, walk_stmts
+from ..codegen.program import Library, Program, walk_steps
 from ..dsl.errors import CompileError
 from ..dsl.size import render
 from . import team
@@ -108,7 +108,7 @@ def layout(program: Program) -> dict[str, Any]:
     for c in chunked_kernels(program):
         count = f"count_chunks({render(c.rows)}, {render(c.work)}, {c.quantum}, {c.most})"
         counts[c.chunks] = count if counts[c.chunks] == "1" else f"max({counts[c.chunks]}, {count})"
-    cost = " + ".join(f"({render(k.rows.extent)})*({render(k.work)})*{_weight(k)}" for k in program.kernels()) or "0"
+    cost = " + ".join(f"({render(k.rows.extent)})*({render(k.work)})*{weight(k)}" for k in program.kernels()) or "0"
     return {
         "arguments": [n for n, b in program.buffers.items() if b.kind != "temp"],
         "given": [s for s in program.sizes if s not in counts],
@@ -119,10 +119,6 @@ def layout(program: Program) -> dict[str, Any]:
         "errors": list(program.errors),
         "blas": any(isinstance(s, Library) for s in walk_steps(program.steps)),
     }
-
-
-def _weight(kernel: Kernel) -> int:
-    return max(1, sum(1 for _ in walk_stmts(kernel.body)))
 
 
 class Bound:

@@ -16,7 +16,7 @@ import threading
 from typing import Any
 
 # Statements times elements below which the others are not woken: about 50 microseconds of work.
-THRESHOLD = 200_000
+THRESHOLD = 1_000_000
 
 # The team's 64-bit words, on cache lines of their own; codegen/llvm_support.py knows the first five.
 _WORDS = {
