@@ -23,8 +23,11 @@ from .dsl.surface import Var
 from .kernels.compiled import compile
 
 __version__ = "0.1.0"
-__all__ = ["CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError", "Var", "compile", "doctor",
-           "grad", "hvp", "jvp", "scalar_op", "show", "stop_gradient", "value_and_grad", "vjp", *PUBLIC]
+__all__ = [
+    "CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError",
+    "Var", "compile", "doctor", "grad", "hvp", "jvp", "scalar_op", "show", "stop_gradient", "value_and_grad",
+    "vjp", *PUBLIC,
+]
 
 
 def doctor() -> None:

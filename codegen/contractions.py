@@ -1,7 +1,8 @@
 """Contractions as matrix products of a library where they are ones, else as sums that fuse.
 
-A contraction with free axes on both sides and a summed axis is a (batched) GEMM. A matrix-vector product is read once like any
-sum and fuses with what uses it, and so do products with small fixed sizes, where a library call would cost more than the work.
+A contraction with free axes on both sides and a summed axis is a (batched) GEMM. A matrix-vector product is read once
+like any sum and fuses with what uses it, and so do products with small fixed sizes, where a library call would cost
+more than the work.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ class Groups:
 
     @staticmethod
     def of(a: str, b: str, out: str) -> Groups:
-        return Groups("".join(c for c in out if c in a and c in b), "".join(c for c in out if c in a and c not in b),
-                      "".join(c for c in out if c in b and c not in a), "".join(c for c in a if c in b and c not in out))
+        return Groups(
+            "".join(c for c in out if c in a and c in b),
+            "".join(c for c in out if c in a and c not in b),
+            "".join(c for c in out if c in b and c not in a),
+            "".join(c for c in a if c in b and c not in out),
+        )
 
 
 def lower_contraction(node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -66,12 +71,19 @@ def _small(groups: Groups, dims: dict[str, Dim]) -> bool:
 
 
 def _as_sum(a: Expr, la: str, b: Expr, lb: str, out: str, groups: Groups, dims: dict[str, Dim]) -> Expr:
-    """sum of the product over one domain: in the order of the larger operand, so that neighbours over the same array fuse."""
+    """sum of the product over one domain: in the order of the larger operand, so that neighbours over the same array
+    fuse.
+    """
     larger, smaller = (la, lb) if len(la) >= len(lb) else (lb, la)
     order = out + groups.k if groups.m and groups.n else larger + "".join(c for c in smaller if c not in larger)
     shape = tuple(dims[c] for c in order)
-    product = primitives.elementwise("multiply" if a.dtype.kind != "b" else "logical_and", *[_spread(x, labels, order, shape) for x, labels in ((a, la), (b, lb))])
-    total = primitives.reduce(product, "add" if a.dtype.kind != "b" else "logical_or", tuple(order.index(c) for c in groups.k))
+    product = primitives.elementwise(
+        "multiply" if a.dtype.kind != "b" else "logical_and",
+        *[_spread(x, labels, order, shape) for x, labels in ((a, la), (b, lb))],
+    )
+    total = primitives.reduce(
+        product, "add" if a.dtype.kind != "b" else "logical_or", tuple(order.index(c) for c in groups.k)
+    )
     kept = "".join(c for c in order if c not in groups.k)
     return primitives.transpose(total, tuple(kept.index(c) for c in out))
 
@@ -107,5 +119,14 @@ def gemm_attrs(node: Expr) -> tuple[tuple[str, object], ...]:
     a, b = node.args
     dims = {**dict(zip(lb, b.shape, strict=True)), **dict(zip(la, a.shape, strict=True))}
     m, n, k, batch = (size.product(dims[c] for c in labels) for labels in (groups.m, groups.n, groups.k, groups.batch))
-    return (("trans_a", la != groups.batch + groups.m + groups.k), ("trans_b", lb != groups.batch + groups.k + groups.n),
-            ("m", m), ("n", n), ("k", k), ("batch", batch), ("stride_a", m * k), ("stride_b", k * n), ("stride_c", m * n))
+    return (
+        ("trans_a", la != groups.batch + groups.m + groups.k),
+        ("trans_b", lb != groups.batch + groups.k + groups.n),
+        ("m", m),
+        ("n", n),
+        ("k", k),
+        ("batch", batch),
+        ("stride_a", m * k),
+        ("stride_b", k * n),
+        ("stride_c", m * n),
+    )

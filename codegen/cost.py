@@ -1,7 +1,7 @@
 """What a Program moves and computes, as formulas in its sizes.
 
-Bytes: every kernel reads each buffer that it touches once and writes each result once (rows that are read again come from cache).
-Flops: one for a floating operation, two for fma, and a fixed number for elementary functions.
+Bytes: every kernel reads each buffer that it touches once and writes each result once (rows that are read again come
+from cache). Flops: one for a floating operation, two for fma, and a fixed number for elementary functions.
 """
 
 from __future__ import annotations
@@ -44,13 +44,23 @@ def cost_of(program: Program, step: Step) -> Cost:
         turns = step.count if not isinstance(step.count, str) and step.count is not None else 1
         return Cost(inside.read * turns, inside.written * turns, inside.flops * turns)
     assert isinstance(step, Branch)
-    return max((sum((cost_of(program, s) for s in branch), Cost()) for branch in step.branches), key=lambda c: repr(c.flops), default=Cost())
+    return max(
+        (sum((cost_of(program, s) for s in branch), Cost()) for branch in step.branches),
+        key=lambda c: repr(c.flops),
+        default=Cost(),
+    )
 
 
 def _kernel(program: Program, kernel: Kernel) -> Cost:
     read = {s.buffer for s in walk_stmts(kernel.body) if isinstance(s, (Load, Update))}
-    written = {s.buffer for s in walk_stmts(kernel.body + kernel.end) if isinstance(s, (Store, Update))} | {c.target for c in kernel.combine}
-    return Cost(_bytes(program, read), _bytes(program, written), _flops(kernel.body, kernel.rows.extent) + len(kernel.accs) * kernel.rows.extent)
+    written = {s.buffer for s in walk_stmts(kernel.body + kernel.end) if isinstance(s, (Store, Update))} | {
+        c.target for c in kernel.combine
+    }
+    return Cost(
+        _bytes(program, read),
+        _bytes(program, written),
+        _flops(kernel.body, kernel.rows.extent) + len(kernel.accs) * kernel.rows.extent,
+    )
 
 
 def _bytes(program: Program, names: set[str]) -> Dim:

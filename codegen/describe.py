@@ -3,7 +3,25 @@
 from __future__ import annotations
 
 from ..dsl.size import render
-from .program import Branch, Check, Extent, For, Kernel, Let, Library, Literal, Load, Loop, Offset, Operand, Program, Step, Stmt, Store, Update
+from .program import (
+    Branch,
+    Check,
+    Extent,
+    For,
+    Kernel,
+    Let,
+    Library,
+    Literal,
+    Load,
+    Loop,
+    Offset,
+    Operand,
+    Program,
+    Step,
+    Stmt,
+    Store,
+    Update,
+)
 
 
 def describe(program: Program) -> str:
@@ -27,13 +45,20 @@ def _step(step: Step, depth: int) -> list[str]:
         return [*(f"{pad}# {t}" for t in step.title), *_kernel(step, depth)]
     if isinstance(step, Library):
         operands = ", ".join(b for b, _ in step.operands)
-        return [*(f"{pad}# {t}" for t in step.title), f"{pad}{step.target[0]} = {step.routine}({operands}; {', '.join(f'{k}={v}' for k, v in step.attrs)})"]
+        return [
+            *(f"{pad}# {t}" for t in step.title),
+            f"{pad}{step.target[0]} = {step.routine}({operands}; {', '.join(f'{k}={v}' for k, v in step.attrs)})",
+        ]
     if isinstance(step, Loop):
-        head = f"{pad}repeat {step.name}" + (f" {step.count} times" if step.count is not None else f" while {step.condition}")
+        head = f"{pad}repeat {step.name}" + (
+            f" {step.count} times" if step.count is not None else f" while {step.condition}"
+        )
         body = [line for s in step.test + step.steps for line in _step(s, depth + 1)]
         return [head + ":", *body, *(f"{pad}    swap {a}, {b}" for a, b in step.swaps)]
     assert isinstance(step, Branch)
-    return [f"{pad}choose by {step.predicate}:"] + [line for branch in step.branches for s in branch for line in [f"{pad}  -", *_step(s, depth + 1)]]
+    return [f"{pad}choose by {step.predicate}:"] + [
+        line for branch in step.branches for s in branch for line in [f"{pad}  -", *_step(s, depth + 1)]
+    ]
 
 
 def _kernel(kernel: Kernel, depth: int) -> list[str]:
@@ -71,9 +96,13 @@ def _line(stmt: Stmt) -> str:
         masked = f" if {stmt.mask} else {operand(stmt.other)}" if stmt.mask and stmt.other is not None else ""
         return f"{stmt.name}: {stmt.dtype} = {stmt.buffer}[{offset(stmt.offset)}]{masked}"
     if isinstance(stmt, Store):
-        return f"{stmt.buffer}[{offset(stmt.offset)}] = {operand(stmt.value)}" + (f" if {stmt.mask}" if stmt.mask else "")
+        return f"{stmt.buffer}[{offset(stmt.offset)}] = {operand(stmt.value)}" + (
+            f" if {stmt.mask}" if stmt.mask else ""
+        )
     if isinstance(stmt, Update):
-        return f"{stmt.buffer}[{offset(stmt.offset)}] {stmt.op}= {operand(stmt.value)}" + (f" if {stmt.mask}" if stmt.mask else "")
+        return f"{stmt.buffer}[{offset(stmt.offset)}] {stmt.op}= {operand(stmt.value)}" + (
+            f" if {stmt.mask}" if stmt.mask else ""
+        )
     assert isinstance(stmt, Check)
     return f"check {stmt.ok} else error {stmt.code}"
 
@@ -89,6 +118,12 @@ def offset(place: Offset) -> str:
     parts = []
     for name, coefficient in place.terms:
         text = render(coefficient)
-        parts.append(name if text == "1" else f"{name}*{text}" if text.isalnum() or text.lstrip("-").isdigit() else f"{name}*({text})")
+        parts.append(
+            name
+            if text == "1"
+            else f"{name}*{text}"
+            if text.isalnum() or text.lstrip("-").isdigit()
+            else f"{name}*({text})"
+        )
     const = render(place.const)
     return " + ".join(parts + ([const] if const != "0" or not parts else []))

@@ -1,9 +1,9 @@
 """Values of graph nodes at an index, as statements placed in the outermost loop in which they are defined.
 
-`Emitter.value(node, index)` emits what computes `node[index]`. An index is one affine `Offset` per axis over loop indices and int64
-values. A statement goes to the deepest open scope whose loop its index mentions, so what does not change in a loop is outside of it.
-Nodes in `stored` are loaded from their buffers. Rules are generators that yield the (node, index, mask) they need, which keeps deep
-graphs off Python's stack.
+`Emitter.value(node, index)` emits what computes `node[index]`. An index is one affine `Offset` per axis over loop
+indices and int64 values. A statement goes to the deepest open scope whose loop its index mentions, so what does not
+change in a loop is outside of it. Nodes in `stored` are loaded from their buffers. Rules are generators that yield
+the (node, index, mask) they need, which keeps deep graphs off Python's stack.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Scope:
 
 
 class Emitter:
-    """Statements of one kernel. `stored` maps nodes to buffers, `buffer_shape` gives a buffer's dims for its strides."""
+    """Statements of one kernel. `stored` maps nodes to buffers, `buffer_shape` gives a buffer's dims for its strides.
+    """
 
     def __init__(self, stored: dict[Expr, str], names: Names, errors: list[str]) -> None:
         self.stored = stored
@@ -143,7 +144,9 @@ class Emitter:
         self.loads.setdefault(node, set()).add(index)
         buffer, dtype = self.stored[node], dtype_name(node)
         other = Literal.of(0, dtype) if mask else None
-        return self.define(self.depth((offset,), mask), Load(self.names.new(f"{buffer}_at"), dtype, buffer, offset, mask, other))
+        return self.define(
+            self.depth((offset,), mask), Load(self.names.new(f"{buffer}_at"), dtype, buffer, offset, mask, other)
+        )
 
     def scalar(self, buffer: str, dtype: str) -> str:
         """The value of a scalar buffer, loaded once."""
@@ -173,7 +176,11 @@ class Emitter:
         here = self.integer(position)
         if step == 1:
             low = None if same(start, 0) else self.let("greater_equal", "bool", here, integer(start), wish="inside")
-            high = None if same(start + count, extent) else self.let("less", "bool", here, integer(start + count), wish="inside")
+            high = (
+                None
+                if same(start + count, extent)
+                else self.let("less", "bool", here, integer(start + count), wish="inside")
+            )
             return self.both(low, high)
         relative = self.integer(position + Offset(-start))
         if step < 0:
@@ -189,7 +196,9 @@ class Emitter:
         relative = position + Offset(-start)
         if abs(step) == 1:
             return relative.scaled(step)
-        quotient = self.let("floor_divide", "int64", self.integer(relative.scaled(1 if step > 0 else -1)), integer(abs(step)))
+        quotient = self.let(
+            "floor_divide", "int64", self.integer(relative.scaled(1 if step > 0 else -1)), integer(abs(step))
+        )
         return Offset(0, ((quotient, 1),))
 
 
@@ -324,7 +333,9 @@ def _concat(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rul
         here = emitter.inside(index[axis], start, 1, part.shape[axis], node.shape[axis])
         moved = tuple(p + Offset(-start) if i == axis else p for i, p in enumerate(index))
         value = yield part, moved, emitter.both(mask, here)
-        result = value if result is None or here is None else emitter.let("where", dtype_name(node), here, value, result)
+        result = (
+            value if result is None or here is None else emitter.let("where", dtype_name(node), here, value, result)
+        )
         start = start + part.shape[axis]
     assert result is not None
     return result
@@ -356,7 +367,11 @@ def checked(emitter: Emitter, position: Operand, array: Expr, extent: Dim, mask:
     text = f"an index array holds a position outside its axis of {extent} elements"
     if text not in emitter.errors:
         emitter.errors.append(text)
-    ok = fits if mask is None else emitter.let("logical_or", "bool", fits, emitter.let("logical_not", "bool", mask), wish="inside")
+    ok = (
+        fits
+        if mask is None
+        else emitter.let("logical_or", "bool", fits, emitter.let("logical_not", "bool", mask), wish="inside")
+    )
     emitter.scopes[emitter.operand_depth((ok,))].stmts.append(Check(ok, emitter.errors.index(text)))
     safe = emitter.let("where", "int64", fits, wide, integer(0), wish="at")
     return Offset(0, ((safe, 1),))
@@ -393,7 +408,9 @@ def _reduce(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rul
     return value
 
 
-def close_loop(emitter: Emitter, scope: Scope, folds: tuple[tuple[str, str, Operand], ...], wish: str = "acc") -> list[str]:
+def close_loop(
+    emitter: Emitter, scope: Scope, folds: tuple[tuple[str, str, Operand], ...], wish: str = "acc"
+) -> list[str]:
     """Close `scope` as a loop that folds values: (op, dtype, value) each; the names of the results, known outside."""
     closed = emitter.close()
     assert closed is scope
@@ -428,6 +445,18 @@ def dtype_name(node: Expr) -> str:
 
 
 RULES: dict[str, Callable[[Emitter, Expr, Index, str | None], Any]] = {
-    "const": _const, "size": _size, "iota": _iota, "broadcast": _broadcast, "transpose": _transpose, "slice": _slice, "reshape": _reshape,
-    "place": _place, "update": _update, "concat": _concat, "gather": _gather, "reduce": _reduce, "require": _require, "cast": _row,
+    "const": _const,
+    "size": _size,
+    "iota": _iota,
+    "broadcast": _broadcast,
+    "transpose": _transpose,
+    "slice": _slice,
+    "reshape": _reshape,
+    "place": _place,
+    "update": _update,
+    "concat": _concat,
+    "gather": _gather,
+    "reduce": _reduce,
+    "require": _require,
+    "cast": _row,
 }

@@ -1,4 +1,6 @@
-"""Passes over the loops of one kernel: merge axes that are one run of memory, give the rows one index, fuse multiply-adds."""
+"""Passes over the loops of one kernel: merge axes that are one run of memory, give the rows one index, fuse multiply-
+adds.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ Accs = tuple[Acc, ...]
 
 
 # ---- collapsing -------------------------------------------------------------------------------------------------
-def collapsed(rows: tuple[Axis, ...], body: tuple[Stmt, ...], accs: Accs) -> tuple[tuple[Axis, ...], tuple[Stmt, ...], Accs]:
-    """Neighbouring axes that every access walks as one run of memory become one axis: rows among themselves, then inner loops."""
+def collapsed(
+    rows: tuple[Axis, ...], body: tuple[Stmt, ...], accs: Accs
+) -> tuple[tuple[Axis, ...], tuple[Stmt, ...], Accs]:
+    """Neighbouring axes that every access walks as one run of memory become one axis: rows among themselves, then
+    inner loops.
+    """
     at = len(rows) - 1
     rows_list = list(rows)
     while at > 0:
@@ -35,7 +41,11 @@ def _collapsed_inside(body: tuple[Stmt, ...]) -> list[Stmt]:
         if isinstance(stmt, For):
             stmt = replace(stmt, body=tuple(_collapsed_inside(stmt.body)))
             inner = stmt.body[0] if len(stmt.body) == 1 else None
-            if isinstance(inner, For) and _perfect(stmt, inner) and _one_run(stmt.axes[0], inner.axes[0], inner.body, ()):
+            if (
+                isinstance(inner, For)
+                and _perfect(stmt, inner)
+                and _one_run(stmt.axes[0], inner.axes[0], inner.body, ())
+            ):
                 a, b = stmt.axes[0], inner.axes[0]
                 accs = tuple(replace(o, value=i.value) for o, i in zip(stmt.accs, inner.accs, strict=True))
                 stmt = For((Axis(a.name, a.extent * b.extent),), merge(a, b, inner.body), accs, (), inner.vector)
@@ -44,16 +54,19 @@ def _collapsed_inside(body: tuple[Stmt, ...]) -> list[Stmt]:
 
 
 def _perfect(outer: For, inner: For) -> bool:
-    same_folds = len(outer.accs) == len(inner.accs) and all(o.value == i.name and o.op == i.op for o, i in zip(outer.accs, inner.accs, strict=True))
+    same_folds = len(outer.accs) == len(inner.accs) and all(
+        o.value == i.name and o.op == i.op for o, i in zip(outer.accs, inner.accs, strict=True)
+    )
     return not outer.carries and not inner.carries and same_folds
 
 
 def _one_run(a: Axis, b: Axis, body: Iterable[Stmt], accs: Accs) -> bool:
     """Whether every offset moves along `a` as along extent(b) steps of `b`, and neither index is used as a value."""
     for stmt in walk_stmts(tuple(body)):
-        if isinstance(stmt, (Load, Store, Update)):
-            if not same(stmt.offset.coefficient(a.name), stmt.offset.coefficient(b.name) * b.extent):
-                return False
+        if isinstance(stmt, (Load, Store, Update)) and not same(
+            stmt.offset.coefficient(a.name), stmt.offset.coefficient(b.name) * b.extent
+        ):
+            return False
         if any(o in (a.name, b.name) for o in operands(stmt)):
             return False
     return not any(acc.value in (a.name, b.name) for acc in accs)
@@ -92,8 +105,12 @@ def operands(stmt: Stmt) -> list[Operand]:
 
 
 # ---- rows -------------------------------------------------------------------------------------------------------
-def split_rows(rows: tuple[Axis, ...], body: tuple[Stmt, ...], accs: Accs, vector: bool, names: Names) -> tuple[Axis, tuple[Stmt, ...], Accs, bool]:
-    """One row axis. Of several that run in lanes the last becomes an inner vector loop; the others are digits of the row number."""
+def split_rows(
+    rows: tuple[Axis, ...], body: tuple[Stmt, ...], accs: Accs, vector: bool, names: Names
+) -> tuple[Axis, tuple[Stmt, ...], Accs, bool]:
+    """One row axis. Of several that run in lanes the last becomes an inner vector loop; the others are digits of the
+    row number.
+    """
     if not rows:
         return Axis(names.index("r"), 1), body, accs, False
     if vector and len(rows) > 1:

@@ -15,7 +15,9 @@ from .machine import LIBM, routine
 
 
 def lowered(outputs: list[Expr]) -> list[Expr]:
-    """`outputs` with contractions as matrix products or sums, and rows without a machine operation or routine as simpler rows."""
+    """`outputs` with contractions as matrix products or sums, and rows without a machine operation or routine as
+    simpler rows.
+    """
     return rewrite(outputs, _rule)
 
 

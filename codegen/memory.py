@@ -8,7 +8,21 @@ import numpy as np
 
 from ..dsl import size
 from ..dsl.size import Dim, Size
-from .program import Branch, Buffer, Combine, Kernel, Library, Load, Loop, Program, Step, Store, Update, walk_steps, walk_stmts
+from .program import (
+    Branch,
+    Buffer,
+    Combine,
+    Kernel,
+    Library,
+    Load,
+    Loop,
+    Program,
+    Step,
+    Store,
+    Update,
+    walk_steps,
+    walk_stmts,
+)
 
 ALIGNMENT = 64
 
@@ -71,11 +85,15 @@ def touched(step: Step) -> set[str]:
     """The buffers that `step` reads or writes."""
     if isinstance(step, Kernel):
         stmts = walk_stmts(step.begin + step.body + step.end)
-        return {s.buffer for s in stmts if isinstance(s, (Load, Store, Update))} | {b for c in step.combine for b in _pair(c)}
+        return {s.buffer for s in stmts if isinstance(s, (Load, Store, Update))} | {
+            b for c in step.combine for b in _pair(c)
+        }
     if isinstance(step, Library):
         return {b for b, _ in step.operands} | {step.target[0]}
     if isinstance(step, Loop):
-        named = {b for b in (step.count, step.index, step.condition) if isinstance(b, str)} | {b for pair in step.swaps for b in pair}
+        named = {b for b in (step.count, step.index, step.condition) if isinstance(b, str)} | {
+            b for pair in step.swaps for b in pair
+        }
         return named.union(*(touched(s) for s in step.test + step.steps))
     assert isinstance(step, Branch)
     return {step.predicate}.union(*(touched(s) for branch in step.branches for s in branch))

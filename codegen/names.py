@@ -1,4 +1,6 @@
-"""Names in generated code: valid in C and Python, never a keyword, a builtin or a name of the runtime; user text never passes unchecked."""
+"""Names in generated code: valid in C and Python, never a keyword, a builtin or a name of the runtime; user text
+never passes unchecked.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,18 @@ import keyword
 import math
 import re
 
-_C = """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const consteval constexpr constinit continue
-decltype default delete do double dynamic_cast else enum explicit export extern false float for friend goto if inline int int8 int16 int32
-int64 long main mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register requires return short
-signed sizeof static struct switch template this throw true try typedef typeid typename uint8 uint16 uint32 uint64 union unsigned using
-virtual void volatile wchar_t while xor xor_eq chunk chunks lo hi program entry blockIdx blockDim gridDim threadIdx warpSize index_t
-INFINITY NAN NULL float32 float64 np numba njit intrinsic fold fma shared lane lanes tid sizes team workspace i j k l m n p q r""".split()
+_TAKEN = """
+alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const consteval constexpr
+constinit continue decltype default delete do double dynamic_cast else enum explicit export extern false float for
+friend goto if inline int int8 int16 int32 int64 long main mutable namespace new noexcept not not_eq nullptr
+operator or or_eq private protected public register requires return short signed sizeof static struct switch
+template this throw true try typedef typeid typename uint8 uint16 uint32 uint64 union unsigned using virtual void
+volatile wchar_t while xor xor_eq chunk chunks lo hi program entry blockIdx blockDim gridDim threadIdx warpSize
+index_t INFINITY NAN NULL float32 float64 np numba njit intrinsic fold fma shared lane lanes tid sizes team
+workspace i j k l m n p q r
+"""
 _SIZE = re.compile(r"n\d+")      # sizes of inputs are called n0, n1, ...
-RESERVED = {*_C, *keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(math)}
+RESERVED = {*_TAKEN.split(), *keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(math)}
 
 
 class Names:

@@ -19,10 +19,11 @@ from .program import Acc, Axis, Buffer, Carry, Combine, For, Kernel, Let, Litera
 
 @dataclass
 class Context:
-    """What the steps of a program share while it is planned. `needed`: roots that somebody outside their own kernel reads.
+    """What the steps of a program share while it is planned. `needed`: roots that somebody outside their own kernel
+    reads.
 
-    `turns`: results that a loop stacks, with the buffer of the turn's number. `regions`: updates in place, with the (start, step) of
-    the axes they write.
+    `turns`: results that a loop stacks, with the buffer of the turn's number. `regions`: updates in place, with the
+    (start, step) of the axes they write.
     """
 
     names: Names
@@ -69,7 +70,9 @@ class Nest:
     def __init__(self, cluster: Cluster, context: Context, name: str, title: tuple[str, ...]) -> None:
         self.cluster, self.context, self.name, self.title = cluster, context, name, title
         members = {r.node for r in cluster.members()}
-        self.emitter = Emitter({n: b for n, b in context.stored.items() if n not in members}, context.names, context.errors)
+        self.emitter = Emitter(
+            {n: b for n, b in context.stored.items() if n not in members}, context.names, context.errors
+        )
         self.chunks = context.chunk_count(name)
         self.begin: list[Stmt] = []
         self.end: list[Stmt] = []
@@ -144,7 +147,13 @@ class Nest:
                 folds.append((root, value))
         values: list[Operand] = [v for _, v in folds]
         for scope in reversed(scopes):
-            values = list(close_loop(self.emitter, scope, tuple((r.op, dtype_name(r.node), v) for (r, _), v in zip(folds, values, strict=True))))
+            values = list(
+                close_loop(
+                    self.emitter,
+                    scope,
+                    tuple((r.op, dtype_name(r.node), v) for (r, _), v in zip(folds, values, strict=True)),
+                )
+            )
         for (root, _), value in zip(folds, values, strict=True):
             if root.reduced == self.inner:
                 self.emitter.remember(root.node, self.row_index(), value, len(self.emitter.scopes) - 1)
@@ -165,7 +174,9 @@ class Nest:
         if node not in context.needed:
             return
         if node in context.regions:
-            index = tuple(i.scaled(step) + Offset(start) for i, (start, step) in zip(index, context.regions[node], strict=True))
+            index = tuple(
+                i.scaled(step) + Offset(start) for i, (start, step) in zip(index, context.regions[node], strict=True)
+            )
         offset = flat(index, node.shape)
         if node in context.turns:
             turn = self.emitter.scalar(context.turns[node], "int64")
@@ -176,7 +187,9 @@ class Nest:
         """A fold over the rows that keeps the inner axes: every chunk has its own array of partial results."""
         node, shape = root.node, root.node.shape
         dtype, count = dtype_name(node), size.product(shape)
-        partial = self.context.temporary(f"{self.context.stored[node]}_partial", dtype, (size.symbol(self.chunks), *shape))
+        partial = self.context.temporary(
+            f"{self.context.stored[node]}_partial", dtype, (size.symbol(self.chunks), *shape)
+        )
         identity = Literal.of(identity_of(root.op, np.dtype(dtype)), dtype)
         axis = Axis(self.context.names.index("j"), count)
         base = Offset(0, (("chunk", count),))
@@ -203,8 +216,24 @@ class Nest:
         rows, body, row_accs = collapsed(rows, tuple(scope.stmts), tuple(accs))
         row, body, row_accs, vector = split_rows(rows, body, row_accs, vector, self.context.names)
         work = size.product([self.axes[a].extent for a in self.inner])
-        return fused_products(Kernel(self.name, self.title, row, work, body, vector, row_accs, "chunk", self.chunks, begin, tuple(self.end),
-                                     tuple(self.combine), False, tuple(dict.fromkeys(self.emitter.fused))))
+        return fused_products(
+            Kernel(
+                self.name,
+                self.title,
+                row,
+                work,
+                body,
+                vector,
+                row_accs,
+                "chunk",
+                self.chunks,
+                begin,
+                tuple(self.end),
+                tuple(self.combine),
+                False,
+                tuple(dict.fromkeys(self.emitter.fused)),
+            )
+        )
 
 
 # ---- kernels of single nodes ------------------------------------------------------------------------------------
@@ -219,21 +248,43 @@ def scatter_kernel(root: Root, context: Context, name: str, title: tuple[str, ..
     every = [Axis(context.names.index(LETTERS[a % 8]), d) for a, d in enumerate(updates.shape)]
     index = tuple(Offset(0, ((a.name, 1),)) for a in every)
     scope = emitter.open(tuple(every[:rank]))
-    places = {axis: checked(emitter, emitter.value(array, index[:rank]), array, base.shape[axis], None) for axis, array in zip(axes, arrays, strict=True)}
+    places = {
+        axis: checked(emitter, emitter.value(array, index[:rank]), array, base.shape[axis], None)
+        for axis, array in zip(axes, arrays, strict=True)
+    }
     inner = [emitter.open((axis,), axis is every[-1]) for axis in every[rank:]]
     rest = iter(index[rank:])
     target = flat(tuple(places[a] if a in places else next(rest) for a in range(len(base.shape))), base.shape)
     value = emitter.value(updates, index)
     buffer = context.stored[node]
     ok = masks_of(emitter, places)
-    emitter.scopes[-1].stmts.append(Store(buffer, target, value, ok) if op == "set" else Update(op, buffer, target, value, ok))
+    emitter.scopes[-1].stmts.append(
+        Store(buffer, target, value, ok) if op == "set" else Update(op, buffer, target, value, ok)
+    )
     for opened in reversed(inner):
         close_loop(emitter, opened, ())
     emitter.close()
     rows, body, _ = collapsed(tuple(every[:rank]), tuple(scope.stmts), ())
     row, body, _, _ = split_rows(rows, body, (), False, context.names)
     work = size.product([a.extent for a in every[rank:]])
-    return fused_products(Kernel(name, title, row, work, body, False, (), "chunk", chunks, tuple(emitter.scopes[0].stmts), (), (), True, (f"scatter {op}",)))
+    return fused_products(
+        Kernel(
+            name,
+            title,
+            row,
+            work,
+            body,
+            False,
+            (),
+            "chunk",
+            chunks,
+            tuple(emitter.scopes[0].stmts),
+            (),
+            (),
+            True,
+            (f"scatter {op}",),
+        )
+    )
 
 
 def masks_of(emitter: Emitter, places: dict[int, Offset]) -> str | None:
@@ -273,5 +324,21 @@ def recurrence_kernel(root: Root, context: Context, name: str, title: tuple[str,
     emitter.close()
     rows, body, _ = collapsed(others, tuple(scope.stmts), ())
     row, body, _, vector = split_rows(rows, body, (), vector, context.names)
-    return fused_products(Kernel(name, title, row, node.shape[axis], body, vector, (), "chunk", chunks, tuple(emitter.scopes[0].stmts), (), (), False, ("recurrence",)))
-
+    return fused_products(
+        Kernel(
+            name,
+            title,
+            row,
+            node.shape[axis],
+            body,
+            vector,
+            (),
+            "chunk",
+            chunks,
+            tuple(emitter.scopes[0].stmts),
+            (),
+            (),
+            False,
+            ("recurrence",),
+        )
+    )

@@ -1,7 +1,9 @@
-"""Loops as steps: carries live in buffers and are updated in place, or trade places with the next state; they are never copied.
+"""Loops as steps: carries live in buffers and are updated in place, or trade places with the next state; they are
+never copied.
 
-A carry is written in place where nothing that still has to be read is lost: an update of a region, a scatter, or a map in which each
-element depends on the carry at that element alone. Kernels that read the old state are put before the one that overwrites it.
+A carry is written in place where nothing that still has to be read is lost: an update of a region, a scatter, or a
+map in which each element depends on the carry at that element alone. Kernels that read the old state are put before
+the one that overwrites it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ GraphSteps = Callable[..., "list[Step] | None"]
 
 @dataclass
 class Carried:
-    """Carry number `place` of a loop: its bound variable, next state, buffer, and the nodes that overwrite it in order ([] for none)."""
+    """Carry number `place` of a loop: its bound variable, next state, buffer, and the nodes that overwrite it in
+    order ([] for none).
+    """
 
     place: int
     variable: Expr
@@ -39,14 +43,21 @@ def loop_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[St
     """The steps of a loop node: initial states into the buffers of the carries, then the loop."""
     loop = Loop(node)
     body = loop.body
-    items = {loop.kind_of(n.attrs[0]): name for n, name in context.stored.items() if n.op == "item" and n.args[0] is node}
+    items = {
+        loop.kind_of(n.attrs[0]): name for n, name in context.stored.items() if n.op == "item" and n.args[0] is node
+    }
     number = context.number()
     index = items.get(("trips", 0)) or _scalar(context, f"turn_{number}", "int64")
-    buffers = [items.get(("carry", k)) or context.temporary(f"state_{number}_{k}", c.dtype.name, c.shape) for k, c in enumerate(body.carries)]
+    buffers = [
+        items.get(("carry", k)) or context.temporary(f"state_{number}_{k}", c.dtype.name, c.shape)
+        for k, c in enumerate(body.carries)
+    ]
     leaves = {body.index: index, **dict(zip(body.carries, buffers, strict=True)),
               **{o: context.stored[a] for o, a in zip(body.operands, loop.operands, strict=True)}}
     starts = [_copy(context, a, b) for a, b in zip(loop.inits, buffers, strict=True) if context.stored[a] != b]
-    stacked = [("stacked", s, v) for s, v in enumerate(body.stacked)] + [("trajectory", k, c) for k, c in enumerate(body.carries)]
+    stacked = [("stacked", s, v) for s, v in enumerate(body.stacked)] + [
+        ("trajectory", k, c) for k, c in enumerate(body.carries)
+    ]
     kept = {items[kind, k]: value for kind, k, value in stacked if (kind, k) in items}
     steps, swaps = _turn(body, leaves, buffers, kept, index, context, graph_steps)
     count = context.stored[loop.count] if isinstance(loop.count, Expr) else loop.count
@@ -60,10 +71,19 @@ def _scalar(context: Context, wish: str, dtype: str) -> str:
 
 def _copy(context: Context, source: Expr, target: str) -> Step:
     name = context.stored[source]
-    return Library(f"start_{context.number()}", "copy", (f"{target} = {name}",), ((name, 0),), (target, 0), (("count", size.product(source.shape)),))
+    return Library(
+        f"start_{context.number()}",
+        "copy",
+        (f"{target} = {name}",),
+        ((name, 0),),
+        (target, 0),
+        (("count", size.product(source.shape)),),
+    )
 
 
-def _test(body: Body, leaves: dict[Expr, str], index: str, context: Context, graph_steps: GraphSteps, number: int) -> tuple[list[Step], str]:
+def _test(
+    body: Body, leaves: dict[Expr, str], index: str, context: Context, graph_steps: GraphSteps, number: int
+) -> tuple[list[Step], str]:
     """Whether to take another turn; beyond the limit the program reports and the loop ends."""
     assert body.test is not None
     test = body.test
@@ -84,7 +104,9 @@ def _test(body: Body, leaves: dict[Expr, str], index: str, context: Context, gra
 
 def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[str, Expr], index: str, context: Context,
           graph_steps: GraphSteps) -> tuple[list[Step], list[tuple[str, str]]]:
-    """The steps of one turn. Carries are overwritten in place where that loses nothing; those that cannot are tried with a second buffer."""
+    """The steps of one turn. Carries are overwritten in place where that loses nothing; those that cannot are tried
+    with a second buffer.
+    """
     results = lowered([*body.results, *kept.values()])
     carried, stacked = results[: len(buffers)], results[len(buffers):]
     apart: set[int] = set()
@@ -125,11 +147,18 @@ def overwriting(result: Expr, variable: Expr) -> list[Expr]:
         node = node.args[0]
     if node is variable and chain:
         return chain[::-1]
-    return [result] if result.op not in LEAVES and result.op not in ("contract", "loop", "item", "recurrence", "update", "scatter", "reduce") else []
+    return (
+        [result]
+        if result.op not in LEAVES
+        and result.op not in ("contract", "loop", "item", "recurrence", "update", "scatter", "reduce")
+        else []
+    )
 
 
 def _settler(states: Sequence[Carried], lost: set[int]) -> Callable[[list[Cluster]], bool]:
-    """Checks the clusters of a turn against overwriting what is still read; puts readers first, and notes in `lost` the carries that fail."""
+    """Checks the clusters of a turn against overwriting what is still read; puts readers first, and notes in `lost`
+    the carries that fail.
+    """
 
     def settle(clusters: list[Cluster]) -> bool:
         home: dict[Expr, Cluster] = homes(clusters)

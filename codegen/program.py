@@ -2,24 +2,28 @@
 
     program  := inputs outputs buffers kernels... in order                    Program
     step     := kernel | library | loop | branch                             Kernel Library Loop Branch
-    kernel   := begin; rows lo..hi: body; end; combine...                    one chunk of rows at a time, chunks in any order
+    kernel   := begin; rows lo..hi: body; end; combine...                    one chunk of rows at a time
     stmt     := let | load | store | update | for | check                    Let Load Store Update For Check
     for      := axes, body, accumulators, carries                            For Acc Carry
 
-A kernel is a loop nest over one axis of *rows*, cut into chunks that may run at once. The number of chunks is a size of its own
-(`Kernel.chunks`), chosen on the host from the sizes and never from the number of threads, so results do not depend on it.
-`begin` runs before a chunk's rows and `end` after them; they see the chunk's number `Kernel.chunk` as an int64 name, and `end`
-sees the accumulators of the row loop. `combine` runs once after all chunks: it folds the chunks' partial results in order.
+A kernel is a loop nest over one axis of *rows*, cut into chunks that may run at once. The number of chunks is a size
+of its own (`Kernel.chunks`), chosen on the host from the sizes and never from the number of threads, so results do
+not depend on it. `begin` runs before a chunk's rows and `end` after them; they see the chunk's number `Kernel.chunk`
+as an int64 name, and `end` sees the accumulators of the row loop. `combine` runs once after all chunks: it folds the
+chunks' partial results in order.
 
-Values are scalars with names, assigned once. Where a `For` has `vector=True` its innermost axis is the one that targets run in
-lanes (CPU: SIMD, CUDA: the threads of a block); everything outside such a loop is uniform. At most one loop on a path is a vector loop.
+Values are scalars with names, assigned once. Where a `For` has `vector=True` its innermost axis is the one that
+targets run in lanes (CPU: SIMD, CUDA: the threads of a block); everything outside such a loop is uniform. At most one
+loop on a path is a vector loop.
 
-Meaning of an accumulator: in a vector loop of innermost index j, value j goes to lane `j mod lanes(For)`, in increasing j (and in
-the order of the outer axes of the same For); at the end the lanes are folded by halves: lane l with lane l + L/2, and so on. In a loop that is not a
-vector loop the order is that of the iterations. CPU targets keep this to the bit; CUDA may regroup.
+Meaning of an accumulator: in a vector loop of innermost index j, value j goes to lane `j mod lanes(For)`, in
+increasing j (and in the order of the outer axes of the same For); at the end the lanes are folded by halves: lane l
+with lane l + L/2, and so on. In a loop that is not a vector loop the order is that of the iterations. CPU targets
+keep this to the bit; CUDA may regroup.
 
-Buffers are contiguous in row-major order; `Load`, `Store` and `Update` address them by one flat offset in elements. Names of buffers,
-axes and values are valid in C and Python and never equal to a keyword of either; user text never reaches them unchecked.
+Buffers are contiguous in row-major order; `Load`, `Store` and `Update` address them by one flat offset in elements.
+Names of buffers, axes and values are valid in C and Python and never equal to a keyword of either; user text never
+reaches them unchecked.
 """
 
 from __future__ import annotations
@@ -27,7 +31,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Union
 
 import numpy as np
 
@@ -59,7 +62,7 @@ class Extent:
     size: Dim
 
 
-Operand = Union[str, Literal, Extent]
+Operand = str | Literal | Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ class Store:
 class Update:
     """buffer[offset] = op(buffer[offset], value), op being a binary row such as add, maximum, multiply or logical_or.
 
-    In a vector loop the offsets of different lanes differ (coefficient of the vector axis not 0), except in a loop marked serial.
+    In a vector loop the offsets of different lanes differ (coefficient of the vector axis not 0), except in a loop
+    marked serial.
     """
 
     op: str
@@ -152,7 +156,8 @@ class Check:
 class Acc:
     """After the loop, `name` is the fold of `value` over it by the binary row `op`, starting from its `identity`.
 
-    For a reduction without identity (maximum, minimum) `identity` is the value that never wins (-inf, inf, or the integer's limit).
+    For a reduction without identity (maximum, minimum) `identity` is the value that never wins (-inf, inf, or the
+    integer's limit).
     """
 
     name: str
@@ -164,7 +169,9 @@ class Acc:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """Inside the loop `name` is the state before the iteration, `value` the next; after the loop `result` is the last state."""
+    """Inside the loop `name` is the state before the iteration, `value` the next; after the loop `result` is the last
+    state.
+    """
 
     name: str
     result: str
@@ -184,7 +191,7 @@ class For:
     vector: bool = False
 
 
-Stmt = Union[Let, Load, Store, Update, Check, For]
+Stmt = Let | Load | Store | Update | Check | For
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------
@@ -229,11 +236,12 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library routine on whole buffers, such as gemm: `operands` are (buffer, offset) read, `target` (buffer, offset) written.
+    """A library routine on whole buffers, such as gemm: `operands` are (buffer, offset) read, `target` (buffer,
+    offset) written.
 
-    gemm: target[b] (m x n) = op(A[b]) @ op(B[b]) for b < batch, row-major; `attrs` holds
-    trans_a, trans_b (bool), m, n, k, batch (Dim) and stride_a, stride_b, stride_c (Dim, elements between batches; 0 repeats).
-    copy: target buffer = operand buffer, elementwise, `attrs` holds count.
+    gemm: target[b] (m x n) = op(A[b]) @ op(B[b]) for b < batch, row-major; `attrs` holds trans_a, trans_b (bool), m,
+    n, k, batch (Dim) and stride_a, stride_b, stride_c (Dim, elements between batches; 0 repeats). copy: target buffer
+    = operand buffer, elementwise, `attrs` holds count.
     """
 
     name: str
@@ -249,9 +257,10 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Repeat `steps`. `count`: a size, or the buffer of an int64 scalar that holds it; else `condition` names a bool scalar buffer,
-    computed by `test` before every turn. `index` is a scalar int64 buffer that counts 0, 1, ... Carries live in buffers and are updated
-    in place by the steps; `swaps` are pairs of buffers that trade places after every turn (ping-pong), never copied.
+    """Repeat `steps`. `count`: a size, or the buffer of an int64 scalar that holds it; else `condition` names a bool
+    scalar buffer, computed by `test` before every turn. `index` is a scalar int64 buffer that counts 0, 1, ...
+    Carries live in buffers and are updated in place by the steps; `swaps` are pairs of buffers that trade places
+    after every turn (ping-pong), never copied.
     """
 
     name: str
@@ -272,7 +281,7 @@ class Branch:
     branches: tuple[tuple[Step, ...], ...]
 
 
-Step = Union[Kernel, Library, Loop, Branch]
+Step = Kernel | Library | Loop | Branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +302,9 @@ class Buffer:
 class Program:
     """Steps over buffers. `sizes` are the symbols that the host passes, in order: sizes of inputs, then chunk counts.
 
-    `inputs`, `outputs`: buffer names in call order (an output may repeat, or be an input: then it is copied by the host).
-    `workspace`: bytes of temporaries; `errors`: texts that `Check` refers to; `consts`: arrays of the const buffers.
+    `inputs`, `outputs`: buffer names in call order (an output may repeat, or be an input: then it is copied by the
+    host). `workspace`: bytes of temporaries; `errors`: texts that `Check` refers to; `consts`: arrays of the const
+    buffers.
     """
 
     inputs: tuple[str, ...]
@@ -338,7 +348,11 @@ def lanes(dtypes: set[str]) -> int:
 def kernel_lanes(kernel: Kernel) -> int:
     """Lanes of the vector loops of `kernel`: one number for the whole kernel."""
     found = {s.dtype for s in walk_stmts(kernel.begin + kernel.body + kernel.end) if isinstance(s, (Let, Load))}
-    return lanes(found | {a.dtype for s in walk_stmts(kernel.body) if isinstance(s, For) for a in s.accs} | {a.dtype for a in kernel.accs})
+    return lanes(
+        found
+        | {a.dtype for s in walk_stmts(kernel.body) if isinstance(s, For) for a in s.accs}
+        | {a.dtype for a in kernel.accs}
+    )
 
 
 def renamed(step: Kernel, name: str) -> Kernel:

@@ -1,8 +1,9 @@
 """Loops as nodes: a body graph that is repeated.
 
-`loop(count?, *inits, *operands; body, count)` has several results, taken by `item`: the carries after the last turn, values stacked
-over the turns, for each carry the trajectory of its states before each turn, and the number of turns. Only what is asked for is
-computed. Bound variables are fresh in every trace; what the body uses from outside becomes an operand.
+`loop(count?, *inits, *operands; body, count)` has several results, taken by `item`: the carries after the last turn,
+values stacked over the turns, for each carry the trajectory of its states before each turn, and the number of turns.
+Only what is asked for is computed. Bound variables are fresh in every trace; what the body uses from outside becomes
+an operand.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ VIEWS = {"broadcast", "transpose", "slice", "reshape"}
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """One turn of a loop, in bound variables: `index`, `carries` and `operands` in; `results` (the next carries) and `stacked` out.
+    """One turn of a loop, in bound variables: `index`, `carries` and `operands` in; `results` (the next carries) and
+    `stacked` out.
 
     `test`: whether to take another turn, for a loop without count, of at most `limit` turns.
     """
@@ -44,16 +46,22 @@ class Body:
     def with_roots(self, roots: Sequence[Expr], **changes: object) -> Body:
         count, stacked = len(self.results), len(self.stacked)
         test = roots[count + stacked] if self.test is not None else None
-        return replace(self, results=tuple(roots[:count]), stacked=tuple(roots[count: count + stacked]), test=test, **changes)  # type: ignore[arg-type]
-
+        return replace(
+            self, results=tuple(roots[:count]), stacked=tuple(roots[count : count + stacked]), test=test, **changes
+        )  # type: ignore[arg-type]
 
     def rewritten(self, rule: Callable[[Expr, tuple[Expr, ...]], Expr], change: Callable[[object], object]) -> Body:
         """The body with `rule` applied to every node and `change` to its limit."""
         variables = [self.index, *self.carries, *self.operands]
         parts = rewrite([*variables, *self.roots()], rule)
         count, carries = len(variables), len(self.carries)
-        return self.with_roots(parts[count:], index=parts[0], carries=tuple(parts[1: 1 + carries]), operands=tuple(parts[1 + carries: count]),
-                               limit=change(self.limit))
+        return self.with_roots(
+            parts[count:],
+            index=parts[0],
+            carries=tuple(parts[1 : 1 + carries]),
+            operands=tuple(parts[1 + carries : count]),
+            limit=change(self.limit),
+        )
 
 
 class Loop:
@@ -101,12 +109,29 @@ def bound(dtype: object, shape: tuple = ()) -> Expr:
     return make("bound", (), (next(_serial),), dtype, shape)
 
 
-def repeat(count: Dim | Expr | None, inits: Sequence[Expr], turn: Callable[[Expr, list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]],
-           test: Callable[[list[Expr]], Expr] | None = None, limit: Dim | None = None, checkpoint: str = "all") -> Loop:
-    """A loop over `turn(index, carries) -> (next carries, values to stack)`: `count` turns, or while `test(carries)` holds."""
+def repeat(
+    count: Dim | Expr | None,
+    inits: Sequence[Expr],
+    turn: Callable[[Expr, list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]],
+    test: Callable[[list[Expr]], Expr] | None = None,
+    limit: Dim | None = None,
+    checkpoint: str = "all",
+) -> Loop:
+    """A loop over `turn(index, carries) -> (next carries, values to stack)`: `count` turns, or while `test(carries)`
+    holds.
+    """
     index, carries = bound(np.int64), [bound(x.dtype, x.shape) for x in inits]
     results, stacked = turn(index, carries)
-    body = Body(index, tuple(carries), (), tuple(results), tuple(stacked), None if test is None else test(carries), limit, checkpoint)
+    body = Body(
+        index,
+        tuple(carries),
+        (),
+        tuple(results),
+        tuple(stacked),
+        None if test is None else test(carries),
+        limit,
+        checkpoint,
+    )
     return close(body, count, inits)
 
 
@@ -150,8 +175,12 @@ def _inline(node: Expr) -> bool:
 
 
 def tiled(loop: Loop, every: Dim) -> Loop:
-    """The same loop as segments of `every` turns: its reverse keeps the states at the segments' starts and repeats a segment."""
-    assert not loop.body.stacked and loop.body.test is None and not isinstance(loop.count, Expr) and loop.count is not None
+    """The same loop as segments of `every` turns: its reverse keeps the states at the segments' starts and repeats a
+    segment.
+    """
+    assert (
+        not loop.body.stacked and loop.body.test is None and not isinstance(loop.count, Expr) and loop.count is not None
+    )
     count, body = loop.count, loop.body
     segments = (count + (every - 1)) // every
 
@@ -161,7 +190,11 @@ def tiled(loop: Loop, every: Dim) -> Loop:
 
         def turn(index: Expr, inner: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
             here = elementwise("add", start, index)
-            known = {body.index: here, **dict(zip(body.carries, inner, strict=True)), **dict(zip(body.operands, loop.operands, strict=True))}
+            known = {
+                body.index: here,
+                **dict(zip(body.carries, inner, strict=True)),
+                **dict(zip(body.operands, loop.operands, strict=True)),
+            }
             return rewrite(body.results, rebuild, known), ()
 
         inside = repeat(rest, carries, turn, limit=minimum(every, maximum(count, 0)))

@@ -1,7 +1,7 @@
 """Derivatives of loops, as loops again.
 
-Reverse mode runs a loop backwards over the trajectories of the carries that its rules read (none for a linear body). With
-`checkpoint='none'` a past state is computed again from the start. All of it may be differentiated again.
+Reverse mode runs a loop backwards over the trajectories of the carries that its rules read (none for a linear body).
+With `checkpoint='none'` a past state is computed again from the start. All of it may be differentiated again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .primitives import cast, elementwise, full, gather, zeros_like
 from .rules import RULES, Rule, Tangents
 from .surface import as_expr, size_value
 
+
 @lru_cache(maxsize=256)
 def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None]:
     """The cotangents of the arguments of `node`, from those of its results: one loop, run backwards."""
@@ -28,7 +29,9 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     inputs = [j for j, o in enumerate(body.operands) if o.dtype.kind == "f"]
     count = loop.item("trips") if loop.count is None else loop.count
     last = as_expr(count) if isinstance(count, Expr) else size_value(count)
-    starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats] + [zeros_like(loop.operands[j]) for j in inputs]
+    starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats] + [
+        zeros_like(loop.operands[j]) for j in inputs
+    ]
 
     def turn(back: Expr, adjoints: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
         index = elementwise("subtract", elementwise("subtract", last, back), size_value(1))
@@ -71,7 +74,13 @@ def _past_states(loop: Loop, shares: Sequence[Expr | None], index: Expr) -> dict
     known: dict[Expr, Expr] = {body.index: index, **dict(zip(body.operands, loop.operands, strict=True))}
     needed = [k for k, c in enumerate(body.carries) if c in read]
     if body.checkpoint == "none" and needed:
-        again = Loop(make("loop", (index, *loop.inits, *loop.operands), (replace(body, stacked=(), test=None, limit=loop.turns), "argument")))
+        again = Loop(
+            make(
+                "loop",
+                (index, *loop.inits, *loop.operands),
+                (replace(body, stacked=(), test=None, limit=loop.turns), "argument"),
+            )
+        )
         known.update({body.carries[k]: again.item("carry", k) for k in needed})
     else:
         known.update({body.carries[k]: at(loop.item("trajectory", k), index) for k in needed})
@@ -108,13 +117,27 @@ def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | Non
     carries = len(body.carries)
 
     def turn(index: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
-        known = {body.index: index, **dict(zip(body.carries, states[:carries], strict=True)), **dict(zip(body.operands, loop.operands, strict=True))}
+        known = {
+            body.index: index,
+            **dict(zip(body.carries, states[:carries], strict=True)),
+            **dict(zip(body.operands, loop.operands, strict=True)),
+        }
         outputs = rewrite([*body.results, *body.stacked], rebuild, known)
-        moved = {**{states[k]: states[carries + n] for n, k in enumerate(floats)}, **{known[o]: t for o, t in moving.items()}}
+        moved = {
+            **{states[k]: states[carries + n] for n, k in enumerate(floats)},
+            **{known[o]: t for o, t in moving.items()},
+        }
         found = jvp_of([o for o in outputs if o.dtype.kind == "f"], moved)
-        filled = iter([full(o.shape, 0, o.dtype) if t is None else t for o, t in zip([o for o in outputs if o.dtype.kind == "f"], found, strict=True)])
+        filled = iter(
+            [
+                full(o.shape, 0, o.dtype) if t is None else t
+                for o, t in zip([o for o in outputs if o.dtype.kind == "f"], found, strict=True)
+            ]
+        )
         each = [next(filled) if o.dtype.kind == "f" else None for o in outputs]
-        return [*outputs[:carries], *(t for t in each[:carries] if t is not None)], [t for t in each[carries:] if t is not None]
+        return [*outputs[:carries], *(t for t in each[:carries] if t is not None)], [
+            t for t in each[carries:] if t is not None
+        ]
 
     limit = body.limit
     count = loop.item("trips") if loop.count is None else loop.count

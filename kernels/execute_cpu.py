@@ -1,4 +1,6 @@
-"""A traced graph made ready to run on the CPU: from the disk cache if it is there, else planned, printed and compiled."""
+"""A traced graph made ready to run on the CPU: from the disk cache if it is there, else planned, printed and
+compiled.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,7 @@ class Call:
         self.constant_addresses = [address(c) for c in self.constants]
         outputs = executable.traced.outputs
         self.results = [(tuple(size.evaluate(d, values) for d in x.shape), x.dtype) for x in outputs]
-        self.fresh: list[int] = facts["fresh"]               # results that own a buffer; the others repeat one or are an input
+        self.fresh: list[int] = facts["fresh"]  # results that own a buffer; the others repeat one or are an input
         self.source: list[tuple[str, int]] = [tuple(s) for s in facts["source"]]
         self.errors: list[str] = facts["errors"]
 
@@ -86,9 +88,13 @@ class Call:
         return [made[k] if kind == "fresh" else self._copy(kind, k, inputs, made, shape)  # type: ignore[misc]
                 for (kind, k), (shape, _) in zip(self.source, self.results, strict=True)]
 
-    def _copy(self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+    def _copy(
+        self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any], shape: tuple[int, ...]
+    ) -> np.ndarray:
         """A result that repeats another, an input or a constant owns its memory all the same."""
-        return np.array(made[k] if kind == "again" else inputs[k] if kind == "input" else self.constants[k]).reshape(shape)
+        return np.array(made[k] if kind == "again" else inputs[k] if kind == "input" else self.constants[k]).reshape(
+            shape
+        )
 
 
 def address(array: np.ndarray) -> int:
@@ -128,7 +134,9 @@ def build(traced: Traced) -> Executable:
 
 
 def _result_facts(program: Program) -> dict[str, Any]:
-    """Which results own a buffer, and where the others come from. Buffers go in the order inputs, constants, fresh results."""
+    """Which results own a buffer, and where the others come from. Buffers go in the order inputs, constants, fresh
+    results.
+    """
     fresh: list[int] = []
     source: list[tuple[str, int]] = []
     owner: dict[str, int] = {}
@@ -145,7 +153,9 @@ def _result_facts(program: Program) -> dict[str, Any]:
             source.append(("fresh", len(fresh)))
             fresh.append(k)
     order = [*program.inputs, *constants, *owner]
-    assert order == [n for n, b in program.buffers.items() if b.kind != "temp"] or len(set(program.inputs)) < len(program.inputs), order
+    assert order == [n for n, b in program.buffers.items() if b.kind != "temp"] or len(set(program.inputs)) < len(
+        program.inputs
+    ), order
     return {"fresh": fresh, "source": source}
 
 
@@ -161,7 +171,9 @@ def _graph_lines(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> list[str]:
     for node in toposort(outputs):
         if node not in number:
             number[node] = len(number)
-            lines.append(f"{node.op} {[number[a] for a in node.args]} {_attrs_text(node)} {node.dtype} {frozen(node.shape)!r}")
+            lines.append(
+                f"{node.op} {[number[a] for a in node.args]} {_attrs_text(node)} {node.dtype} {frozen(node.shape)!r}"
+            )
     return [*lines, repr([number[x] for x in outputs])]
 
 

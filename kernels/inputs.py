@@ -24,7 +24,9 @@ class Given:
 
 
 def ready(value: Any, name: str) -> tuple[Any, Given]:
-    """`value` as an array that a CPU kernel can read, and what is known of it. Raises DTypeError for what no kernel takes."""
+    """`value` as an array that a CPU kernel can read, and what is known of it. Raises DTypeError for what no kernel
+    takes.
+    """
     weak = type(value) in WEAK
     array = _as_array(value, name)
     dtype = input_dtype(array.dtype, name)
@@ -45,16 +47,21 @@ def ready(value: Any, name: str) -> tuple[Any, Given]:
 def _as_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return np.asarray(value)
-    if isinstance(value, WEAK) or isinstance(value, np.generic):
+    if isinstance(value, (*WEAK, np.generic)):
         if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
             raise DTypeError(f"argument {name!r} is {value}, which no integer type holds: pass a float")
         return np.asarray(value)
     if hasattr(value, "__cuda_array_interface__"):
-        raise DTypeError(f"argument {name!r} lies on a CUDA device and the program was compiled for the CPU: compile with device='cuda' or 'auto', or copy it with .get()")
+        raise DTypeError(
+            f"argument {name!r} lies on a CUDA device and the program was compiled for the CPU: "
+            "compile with device='cuda' or 'auto', or copy it with .get()"
+        )
     if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
         return np.asarray(value)
     if hasattr(value, "__dlpack__"):
         return np.from_dlpack(value)
     if isinstance(value, memoryview):
         return np.asarray(value)
-    raise DTypeError(f"argument {name!r} is a {type(value).__name__}: expected an array, a Python number, or a nest of them")
+    raise DTypeError(
+        f"argument {name!r} is a {type(value).__name__}: expected an array, a Python number, or a nest of them"
+    )

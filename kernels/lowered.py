@@ -31,7 +31,14 @@ class Lowered:
     `as_text('graph' | 'program' | 'cpu' | 'cuda')`, `cost()` (bytes and flops), `memory()` (bytes), `compile()`.
     """
 
-    def __init__(self, compiled: Compiled, names: Sequence[str], given: Sequence[Given], builder: Callable[[list[Expr]], Any], static: Any) -> None:
+    def __init__(
+        self,
+        compiled: Compiled,
+        names: Sequence[str],
+        given: Sequence[Given],
+        builder: Callable[[list[Expr]], Any],
+        static: Any,
+    ) -> None:
         self._compiled, self._arguments = compiled, (names, given, builder, static)
         self.traced = trace(builder, names, [g.kind for g in given], [g.shape for g in given])
         self.values = self.traced.sizes_of([g.shape for g in given])
@@ -57,7 +64,9 @@ class Lowered:
     def compile(self) -> Compiled:
         """Compile for these arguments now; returns the compiled program."""
         names, given, builder, static = self._arguments
-        self._compiled.entry("cpu" if self._compiled.device == "auto" else self._compiled.device, names, given, builder, static)
+        self._compiled.entry(
+            "cpu" if self._compiled.device == "auto" else self._compiled.device, names, given, builder, static
+        )
         return self._compiled
 
     def cost(self) -> dict[str, int]:
@@ -73,7 +82,13 @@ class Lowered:
         buffers = [b for b in self.program.buffers.values() if b.kind == "output"]
         outputs = sum(size.evaluate(buffer_bytes(b), values) for b in buffers)
         temporaries = size.evaluate(self.program.workspace, values)
-        return {"arguments": arguments, "outputs": outputs, "temporaries": temporaries, "residuals": 0, "peak": arguments + outputs + temporaries}
+        return {
+            "arguments": arguments,
+            "outputs": outputs,
+            "temporaries": temporaries,
+            "residuals": 0,
+            "peak": arguments + outputs + temporaries,
+        }
 
     def _all_sizes(self) -> dict[str, int]:
         return {**self.values, **chunking(self.program, self.values)}

@@ -16,14 +16,21 @@ from ..dsl.trace import Traced
 
 
 def explain(program: Program, traced: Traced) -> str:
-    """The kernels and library steps: what each computes and fuses, launches per call, bytes and flops in the program's sizes."""
+    """The kernels and library steps: what each computes and fuses, launches per call, bytes and flops in the
+    program's sizes.
+    """
     rows = [("step", "computes", "fuses", "launches", "bytes", "flops")]
     for step in program.steps:
         rows += _rows(program, step)
     total = sum((cost_of(program, s) for s in program.steps), Cost())
     kernels = sum(1 for _ in program.kernels())
     libraries = sum(isinstance(s, Library) for s in program.steps)
-    lines = [*table(rows), "", f"{kernels} kernel{'s' * (kernels != 1)}, {libraries} library call{'s' * (libraries != 1)}, workspace {render(program.workspace)} bytes"]
+    lines = [
+        *table(rows),
+        "",
+        f"{kernels} kernel{'s' * (kernels != 1)}, {libraries} library call{'s' * (libraries != 1)}, "
+        f"workspace {render(program.workspace)} bytes",
+    ]
     lines.append(f"bytes read {render(total.read)}, written {render(total.written)}; flops {render(total.flops)}")
     lines += _sizes(traced)
     return "\n".join(lines) + "\n"
@@ -32,12 +39,22 @@ def explain(program: Program, traced: Traced) -> str:
 def _rows(program: Program, step: Step) -> list[tuple[str, ...]]:
     cost = cost_of(program, step)
     if isinstance(step, Loop):
-        return [(step.name, f"repeat {step.count}", "", "", render(cost.bytes), render(cost.flops)), *(r for s in step.steps for r in _rows(program, s))]
+        return [
+            (step.name, f"repeat {step.count}", "", "", render(cost.bytes), render(cost.flops)),
+            *(r for s in step.steps for r in _rows(program, s)),
+        ]
     title = getattr(step, "title", ())
     fuses = ", ".join(step.fuses) if isinstance(step, Kernel) else getattr(step, "routine", "")
     launches = 1 + len(step.combine) if isinstance(step, Kernel) else 1
     rows = [(step.name, _short(t), "", "", "", "") for t in title] or [(step.name, "", "", "", "", "")]
-    rows[0] = (step.name, _short(title[0]) if title else "", _short(fuses, 48), str(launches), render(cost.bytes), render(cost.flops))
+    rows[0] = (
+        step.name,
+        _short(title[0]) if title else "",
+        _short(fuses, 48),
+        str(launches),
+        render(cost.bytes),
+        render(cost.flops),
+    )
     return [rows[0], *(("", *r[1:]) for r in rows[1:])]
 
 
@@ -46,7 +63,12 @@ def _short(text: str, width: int = 72) -> str:
 
 
 def _sizes(traced: Traced) -> list[str]:
-    found = [f"{dim} = {x.attrs[0]}.shape[{axis}]" for x, dims in zip(traced.inputs, traced.symbols, strict=True) for axis, dim in enumerate(dims) if not isinstance(dim, int)]
+    found = [
+        f"{dim} = {x.attrs[0]}.shape[{axis}]"
+        for x, dims in zip(traced.inputs, traced.symbols, strict=True)
+        for axis, dim in enumerate(dims)
+        if not isinstance(dim, int)
+    ]
     return [f"sizes: {', '.join(found)}"] if found else []
 
 
@@ -56,7 +78,17 @@ def explain_compile(log: Sequence[dict[str, Any]]) -> str:
     for entry in log:
         timing = entry["timing"]
         guards = ", ".join(f"{a} {r if o else 'not ' + r} {b}" for r, a, b, o in entry["guards"])
-        rows.append((entry["device"], entry["reason"], f"{timing.graph:.3f}", f"{timing.codegen:.3f}", f"{timing.compile:.3f}", timing.disk, guards))
+        rows.append(
+            (
+                entry["device"],
+                entry["reason"],
+                f"{timing.graph:.3f}",
+                f"{timing.codegen:.3f}",
+                f"{timing.compile:.3f}",
+                timing.disk,
+                guards,
+            )
+        )
     lines = table(rows)
     for number, entry in enumerate(log):
         copies = [f"{name}: {given.copied}" for name, given in entry["inputs"] if given.copied]
@@ -98,4 +130,10 @@ def benchmark(compiled: Any, args: tuple, kwargs: dict[str, Any], repeat: int) -
     start = time.perf_counter()
     np.copyto(target, source)
     copy = 2 * source.nbytes / (time.perf_counter() - start)
-    return Benchmark(first_s=first, steady_s=seconds, GB_per_s=cost["bytes"] / seconds / 1e9, GFLOP_per_s=cost["flops"] / seconds / 1e9, copy_GB_per_s=copy / 1e9)
+    return Benchmark(
+        first_s=first,
+        steady_s=seconds,
+        GB_per_s=cost["bytes"] / seconds / 1e9,
+        GFLOP_per_s=cost["flops"] / seconds / 1e9,
+        copy_GB_per_s=copy / 1e9,
+    )

@@ -1,4 +1,6 @@
-"""Loops in hand-built graphs: derivatives of derivatives, the same numbers whatever is stored, carries that are never copied."""
+"""Loops in hand-built graphs: derivatives of derivatives, the same numbers whatever is stored, carries that are never
+copied.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from pullback.codegen.plan import plan
 from pullback.codegen.program import Kernel, Library, Loop, walk_steps
 from pullback.dsl import primitives, size
 from pullback.dsl.grad import jvp_of, vjp_of
-from pullback.dsl.loop import repeat, tiled
 from pullback.dsl.loop import Loop as LoopView
+from pullback.dsl.loop import repeat, tiled
 from pullback.dsl.node import Expr, make
 from pullback.dsl.trace import Kind, trace
 from pullback.kernels import reference
@@ -74,7 +76,13 @@ def test_second_derivatives_of_a_while_loop(keep: str) -> None:
 
 def test_a_while_loop_beyond_its_bound_reports() -> None:
     x = variable("x")
-    endless = repeat(None, [x], lambda i, c: ([E("multiply", c[0], number(1.0))], ()), test=lambda c: E("less", c[0], number(50.0)), limit=5)
+    endless = repeat(
+        None,
+        [x],
+        lambda i, c: ([E("multiply", c[0], number(1.0))], ()),
+        test=lambda c: E("less", c[0], number(50.0)),
+        limit=5,
+    )
     with pytest.raises(IndexError, match="max_steps=5"):
         compiled([endless.item("carry")], {x: np.array(2.0)})
 
@@ -88,7 +96,11 @@ def jacobi(a: Expr, b: Expr, steps: size.Dim, keep: str, power: int) -> LoopView
         return primitives.slice_(u, ((i, 1), (j, 1)), (n - 2, n - 2))
 
     def smoothed(u: Expr) -> Expr:
-        total = E("add", E("add", E("add", E("add", part(u, 1, 1), part(u, 1, 0)), part(u, 1, 2)), part(u, 2, 1)), part(u, 0, 1))
+        total = E(
+            "add",
+            E("add", E("add", E("add", part(u, 1, 1), part(u, 1, 0)), part(u, 1, 2)), part(u, 2, 1)),
+            part(u, 0, 1),
+        )
         factor = number(0.2 if power == 1 else 0.05, (n - 2, n - 2))
         return E("multiply", factor, total if power == 1 else E("multiply", total, total))
 
