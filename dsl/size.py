@@ -7,13 +7,13 @@ program traced under it is used again only for sizes that answer alike.
 
 from __future__ import annotations
 
-import contextvars
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Union
 
 from .errors import ShapeError
+from .guards import RELATIONS, Guards, active_guards
+from .guards import tracing as tracing
 
 Dim = Union[int, "Size"]
 # A symbol's name, or ('floordiv' | 'max', a, b) with parts packed as ints or terms: plain tuples compare with no guard.
@@ -22,59 +22,6 @@ Monomial = tuple                  # sorted ((atom, power), ...)
 
 # Set by the expression floor: turns a size that meets an array into an expression.
 lift: Callable[[Size], Any] | None = None
-
-
-@dataclass
-class Guards:
-    """What a trace assumed about the sizes of its inputs.
-
-    `values` gives each symbol the size of the present call; `facts` are the comparisons that were decided by it, as
-    (relation, size, size, outcome); `equal` maps a symbol to the size it was found equal to.
-    """
-
-    values: dict[str, int] = field(default_factory=dict)
-    facts: list[tuple[str, Dim, Dim, bool]] = field(default_factory=list)
-    equal: dict[str, Dim] = field(default_factory=dict)
-
-    def record(self, relation: str, a: Dim, b: Dim, outcome: bool) -> None:
-        if not any(r == relation and o == outcome and same(x, a) and same(y, b) for r, x, y, o in self.facts):
-            self.facts.append((relation, a, b, outcome))
-
-    def hold(self, values: Mapping[str, int]) -> bool:
-        """Whether sizes `values` answer every recorded comparison as before."""
-        return all(_RELATIONS[r](evaluate(a, values), evaluate(b, values)) == o for r, a, b, o in self.facts)
-
-    def canonical(self, dim: Dim) -> Dim:
-        """`dim` with every symbol replaced by what it was found equal to."""
-        while isinstance(dim, Size):
-            known = {s: self.equal[s] for s in dim.symbols() if s in self.equal}
-            if not known:
-                return dim
-            dim = substitute(dim, known)
-        return dim
-
-
-_RELATIONS: dict[str, Callable[[int, int], bool]] = {"==": lambda a, b: a == b, "<": lambda a, b: a < b,
-                                                     "<=": lambda a, b: a <= b}
-_active: contextvars.ContextVar[Guards | None] = contextvars.ContextVar("pullback_guards", default=None)
-
-
-def active_guards() -> Guards | None:
-    return _active.get()
-
-
-class tracing:
-    """`with tracing(guards):` lets sizes take the values of `guards` and records what they decide."""
-
-    def __init__(self, guards: Guards) -> None:
-        self.guards = guards
-
-    def __enter__(self) -> Guards:
-        self._token = _active.set(self.guards)
-        return self.guards
-
-    def __exit__(self, *exc: object) -> None:
-        _active.reset(self._token)
 
 
 class Size:
@@ -107,6 +54,26 @@ class Size:
                     for part in map(_unpack, atom[1:]):
                         found |= part.symbols() if isinstance(part, Size) else set()
         return found
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        """The int that this size is when its symbols take `values`."""
+        total = 0
+        for monomial, coefficient in self.terms:
+            for atom, power in monomial:
+                coefficient *= _evaluate_atom(atom, values) ** power
+            total += coefficient
+        return total
+
+    def substitute(self, values: Mapping[str, Dim]) -> Dim:
+        """This size with symbols replaced by sizes or ints."""
+        total: Dim = 0
+        for monomial, coefficient in self.terms:
+            part: Dim = coefficient
+            for atom, power in monomial:
+                for _ in range(power):
+                    part = part * _substitute_atom(atom, values)
+            total = total + part
+        return total
 
     def __repr__(self) -> str:
         return render(self)
@@ -314,28 +281,12 @@ def fix(a: Dim) -> int:
 
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
     """The int that `dim` is when its symbols take `values`."""
-    if not isinstance(dim, Size):
-        return dim
-    total = 0
-    for monomial, coefficient in dim.terms:
-        for atom, power in monomial:
-            coefficient *= _evaluate_atom(atom, values) ** power
-        total += coefficient
-    return total
+    return dim.evaluate(values) if isinstance(dim, Size) else dim
 
 
 def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
     """`dim` with symbols replaced by sizes or ints."""
-    if not isinstance(dim, Size):
-        return dim
-    total: Dim = 0
-    for monomial, coefficient in dim.terms:
-        part: Dim = coefficient
-        for atom, power in monomial:
-            for _ in range(power):
-                part = part * _substitute_atom(atom, values)
-        total = total + part
-    return total
+    return dim.substitute(values) if isinstance(dim, Size) else dim
 
 
 def render(dim: Dim, name: Callable[[str], str] = str, maximum: str = "max({}, {})",
@@ -446,15 +397,15 @@ def _known(dim: Dim, guards: Guards) -> bool:
 
 def _compare(relation: str, a: Dim, b: Dim) -> bool:
     if not isinstance(a, (int, Size)) or not isinstance(b, (int, Size)):
-        return _RELATIONS[relation](float(a), float(b))  # type: ignore[arg-type]
+        return RELATIONS[relation](float(a), float(b))  # type: ignore[arg-type]
     difference = a - b
     if isinstance(difference, int):
-        return _RELATIONS[relation](difference, 0)
+        return RELATIONS[relation](difference, 0)
     guards = active_guards()
     if guards is None or not _known(difference, guards):
         raise ShapeError(f"whether {a} {relation} {b} is not known before the program is called; "
                          "compare sizes inside a function given to pullback.compile, where they have values")
-    outcome = _RELATIONS[relation](evaluate(a, guards.values), evaluate(b, guards.values))
+    outcome = RELATIONS[relation](evaluate(a, guards.values), evaluate(b, guards.values))
     guards.record(relation, a, b, outcome)
     return outcome
 
