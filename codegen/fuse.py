@@ -1,9 +1,10 @@
 """Which nodes are stored, and which of them one kernel computes.
 
-A *root* is a node that gets a buffer. A map root is computed over its own shape; a reduce root over the shape of its operand. Roots of one
-domain share a kernel when what they need of each other is known row by row: the outer axes of a kernel are its rows, and a
-reduction over all inner axes is known within the row (softmax, layer norm, a matrix-vector product that feeds its own adjoint). A
-reduction whose result nobody needs inside the kernel (a loss, the gradient of a bias) is folded over the rows as well.
+A *root* is a node that gets a buffer. A map root is computed over its own shape; a reduce root over the shape of its
+operand. Roots of one domain share a kernel when what they need of each other is known row by row: the outer axes of a
+kernel are its rows, and a reduction over all inner axes is known within the row (softmax, layer norm, a matrix-vector
+product that feeds its own adjoint). A reduction whose result nobody needs inside the kernel (a loss, the gradient of
+a bias) is folded over the rows as well.
 """
 
 from __future__ import annotations
@@ -20,16 +21,51 @@ from .program import Axis, Offset
 LEAVES = {"var", "bound"}
 BARRIERS = {"contract", "scatter", "recurrence", "loop", "library"}
 MOVING = {"slice", "place", "concat", "gather", "update"}
-CHEAP = {"add", "subtract", "multiply", "negative", "where", "mask", "cast", "abs", "minimum", "maximum", "less", "greater", "less_equal",
-         "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not", "stop_gradient", "fma", "square"}
-STRUCTURAL = {"const", "size", "iota", "broadcast", "transpose", "slice", "reshape", "place", "update", "concat", "gather", "reduce"}
+CHEAP = {
+    "add",
+    "subtract",
+    "multiply",
+    "negative",
+    "where",
+    "mask",
+    "cast",
+    "abs",
+    "minimum",
+    "maximum",
+    "less",
+    "greater",
+    "less_equal",
+    "greater_equal",
+    "equal",
+    "not_equal",
+    "logical_and",
+    "logical_or",
+    "logical_not",
+    "stop_gradient",
+    "fma",
+    "square",
+}
+STRUCTURAL = {
+    "const",
+    "size",
+    "iota",
+    "broadcast",
+    "transpose",
+    "slice",
+    "reshape",
+    "place",
+    "update",
+    "concat",
+    "gather",
+    "reduce",
+}
 RECOMPUTE = 8            # operations that are cheaper to repeat than to store and load again
-SHARED = 24              # operations that two kernels may both repeat
 
 
 @dataclass(eq=False)
 class Root:
-    """A stored node: its domain, the axes folded away, and the stored nodes it reads with the indices in terms of the domain.
+    """A stored node: its domain, the axes folded away, and the stored nodes it reads with the indices in terms of the
+    domain.
 
     `items`: the results of a loop that are stored; the loop itself has no value.
     """
@@ -49,10 +85,11 @@ class Root:
 
 @dataclass(eq=False)
 class Cluster:
-    """Roots computed by one kernel over `domain`, rows along the axes `outer`; `rowwise` roots have the domain of the rows alone.
+    """Roots computed by one kernel over `domain`, rows along the axes `outer`; `rowwise` roots have the domain of the
+    rows alone.
 
-    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence, loop). `after`: clusters that must
-    come before although their results are not read, because this one overwrites what they read.
+    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence, loop). `after`:
+    clusters that must come before although their results are not read, because this one overwrites what they read.
     """
 
     domain: tuple[Dim, ...]
@@ -73,8 +110,10 @@ def weight(node: Expr) -> int:
 
 
 def stored_nodes(outputs: list[Expr]) -> list[Expr]:
-    """The nodes that get a buffer, arguments before users. Streams a reduction whose result has more elements than all it reads:
-    `sum_d (q[i, d] - x[j, d])**2` is computed again where it is used rather than written as an M x N array."""
+    """The nodes that get a buffer, arguments before users. Streams a reduction whose result has more elements than
+    all it reads: `sum_d (q[i, d] - x[j, d])**2` is computed again where it is used rather than written as an M x N
+    array.
+    """
     order = toposort(outputs)
     users: dict[Expr, set[Expr]] = {}
     for node in order:
@@ -111,16 +150,18 @@ def _worth_storing(node: Expr, users: set[Expr], cost: int, stored: dict[Expr, N
 
 
 def streams(node: Expr, stored: Iterable[Expr]) -> bool:
-    """Whether the result of a reduction is larger than every array that it reads: none has all its axes, nor their sizes."""
+    """Whether the result of a reduction is larger than every array that it reads: none has all its axes, nor their
+    sizes.
+    """
     if len(node.shape) < 2:
         return False
     root = root_of(node, stored)
     kept = {f"f{a}" for a in root.kept if not same(root.domain[a], 1)}
-    return len(kept) > 1 and not any(kept <= mentioned(index) or _holds_sizes(source.shape, node.shape)
+    return len(kept) > 1 and not any(kept <= mentioned(index) or holds_sizes(source.shape, node.shape)
                                      for source, indices in root.demands.items() for index in indices)
 
 
-def _holds_sizes(shape: tuple[Dim, ...], wanted: tuple[Dim, ...]) -> bool:
+def holds_sizes(shape: tuple[Dim, ...], wanted: tuple[Dim, ...]) -> bool:
     """Whether every size of `wanted` occurs in `shape`, as often."""
     rest = list(shape)
     for dim in wanted:
@@ -160,10 +201,16 @@ def _barrier(node: Expr, stored: Iterable[Expr]) -> Root:
 
 
 def fitted(root: Root, stored: Iterable[Expr]) -> Root:
-    """`root`, or the same as a map over its result with the reduction inside, where no rows suit it or no array covers its domain."""
+    """`root`, or the same as a map over its result with the reduction inside, where no rows suit it or no array
+    covers its domain.
+    """
     if not root.reduced:
         return root
-    covered = any({f"f{a}" for a, d in enumerate(root.domain) if not same(d, 1)} <= mentioned(index) for found in root.demands.values() for index in found)
+    covered = any(
+        {f"f{a}" for a, d in enumerate(root.domain) if not same(d, 1)} <= mentioned(index)
+        for found in root.demands.values()
+        for index in found
+    )
     alone = Cluster(root.domain, (), [])
     if choose_outer(alone, [root]) is None or not covered and _leading(root):
         return _map_root(root.node, stored)
@@ -252,8 +299,16 @@ def _join_rowwise(cluster: Cluster, root: Root, inside: list[Root]) -> bool:
     rows = [r for r in inside if r in cluster.rowwise or r.reduced]
     if not rows or len(rows) != len(inside):
         return False
-    outer = cluster.outer if len(cluster.outer) < len(cluster.domain) else next((r.kept for r in rows if r.reduced and r in cluster.roots), ())
-    if not outer or not same_shape(root.domain, tuple(cluster.domain[a] for a in outer)) or root.reduced not in ((), tuple(range(len(outer)))):
+    outer = (
+        cluster.outer
+        if len(cluster.outer) < len(cluster.domain)
+        else next((r.kept for r in rows if r.reduced and r in cluster.roots), ())
+    )
+    if (
+        not outer
+        or not same_shape(root.domain, tuple(cluster.domain[a] for a in outer))
+        or root.reduced not in ((), tuple(range(len(outer))))
+    ):
         return False
     here = {identity(range(len(outer)))}
     if any(root.demands[r.node] != here or (r.reduced if r in cluster.rowwise else r.kept != outer) for r in rows):
@@ -283,7 +338,9 @@ def choose_outer(cluster: Cluster, roots: list[Root]) -> tuple[int, ...] | None:
     if len(forced) > 1 or () in forced:
         return None
     folds = [r for r in roots if r.reduced]
-    candidates = list(forced) or [r.kept for r in folds if rank - 1 in r.reduced and r.kept] + [_leading(r) for r in folds if _leading(r)] + [tuple(range(rank))]
+    candidates = list(forced) or [r.kept for r in folds if rank - 1 in r.reduced and r.kept] + [
+        _leading(r) for r in folds if _leading(r)
+    ] + [tuple(range(rank))]
     return next((outer for outer in candidates if all(_fits(r, outer, rank) for r in folds)), None)
 
 
@@ -296,7 +353,7 @@ def _fits(root: Root, outer: tuple[int, ...], rank: int) -> bool:
     inner = tuple(a for a in range(rank) if a not in outer)
     if root.reduced in (inner, tuple(range(rank))):
         return True
-    return bool(inner) and root.reduced == outer and rank - 1 not in outer      # rows in lanes cannot fold over the rows
+    return bool(inner) and root.reduced == outer and rank - 1 not in outer  # rows in lanes cannot fold over the rows
 
 
 def ordered(clusters: list[Cluster]) -> list[Cluster] | None:

@@ -12,21 +12,34 @@ from ..dsl.size import Size
 from .contractions import gemm_attrs
 from .fuse import LEAVES, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
 from .lower import lowered
-from .plan_loop import loop_steps
 from .memory import planned
 from .names import Names
 from .nest import Context, Nest, recurrence_kernel, scatter_kernel
+from .plan_loop import loop_steps
 from .program import Library, Program, Step
+from .share import shared_nodes, stages
+
+SHARING = 3              # times that clusters are formed again because nodes that several would compute are stored
 
 
 def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] | None = None) -> Program:
-    """The Program that computes typed `outputs` from the variables `inputs`; `names` are wishes for the names of the results."""
+    """The Program that computes typed `outputs` from the variables `inputs`; `names` are wishes for the names of the
+    results.
+    """
     results = [_flat(node) for node in lowered(list(outputs))]
     context = _context(outputs, results, inputs, names)
     steps = graph_steps(results, context)
     assert steps is not None
-    program = Program(tuple(context.stored[x] for x in inputs), tuple(context.stored[r] for r in results), context.buffers, tuple(steps),
-                      (*_size_symbols(inputs, context), *context.sizes), 0, tuple(context.errors), _constants(context))
+    program = Program(
+        tuple(context.stored[x] for x in inputs),
+        tuple(context.stored[r] for r in results),
+        context.buffers,
+        tuple(steps),
+        (*_size_symbols(inputs, context), *context.sizes),
+        0,
+        tuple(context.errors),
+        _constants(context),
+    )
     return planned(program)
 
 
@@ -37,18 +50,25 @@ def _flat(node: Expr) -> Expr:
     return node
 
 
-def graph_steps(results: Sequence[Expr], context: Context, settle: Callable[[list[Cluster]], bool] | None = None) -> list[Step] | None:
+def graph_steps(
+    results: Sequence[Expr], context: Context, settle: Callable[[list[Cluster]], bool] | None = None
+) -> list[Step] | None:
     """The steps that compute `results` into their buffers, from the nodes that have one already.
 
     `settle` may add order between clusters, or refuse them (then the answer is None).
     """
     given = {n for n in context.stored if _leaf(n)}
-    for node in stored_nodes(list(results)):
-        if node not in context.stored and node.op != "loop":
-            context.store(node, _wish(node))
+    _store(stored_nodes(list(results)), context)
+    _store(shared_nodes(results, context.stored, stages(results, context.stored)), context)
     _share_starts(results, context, given)
-    roots = _roots(results, context, given)
-    clusters = clusters_of(roots)
+    clusters = clusters_of(_roots(results, context, given))
+    for _ in range(SHARING):
+        home = {root.node: k for k, cluster in enumerate(clusters) for root in cluster.members()}
+        more = shared_nodes(results, context.stored, home)
+        if not more:
+            break
+        _store(more, context)
+        clusters = clusters_of(_roots(results, context, given))
     if settle is not None and not settle(clusters):
         return None
     order = ordered(clusters)
@@ -61,6 +81,12 @@ def graph_steps(results: Sequence[Expr], context: Context, settle: Callable[[lis
     return steps
 
 
+def _store(nodes: Sequence[Expr], context: Context) -> None:
+    for node in nodes:
+        if node not in context.stored and node.op != "loop":
+            context.store(node, _wish(node))
+
+
 def _share_starts(results: Sequence[Expr], context: Context, given: set[Expr]) -> None:
     """An initial state that only its loop reads is computed in the buffer of the carry."""
     order = toposort(results)
@@ -71,7 +97,13 @@ def _share_starts(results: Sequence[Expr], context: Context, given: set[Expr]) -
             continue
         items = {n.attrs[0]: name for n, name in context.stored.items() if n.op == "item" and n.args[0] is node}
         for k, init in enumerate(Loop(node).inits):
-            if uses[init] == 1 and init not in given and init.op != "item" and k in items and context.buffers[context.stored[init]].kind == "temp":
+            if (
+                uses[init] == 1
+                and init not in given
+                and init.op != "item"
+                and k in items
+                and context.buffers[context.stored[init]].kind == "temp"
+            ):
                 context.stored[init] = items[k]
 
 
@@ -103,10 +135,16 @@ def _leaf(node: Expr) -> bool:
     return node.op in LEAVES or node.op == "const" and node.shape != ()
 
 
-def _context(outputs: Sequence[Expr], results: list[Expr], inputs: Sequence[Expr], wishes: Sequence[str] | None) -> Context:
-    """Buffers of inputs, of constants in the order of the graph as it was traced, and of results in the order of the call."""
+def _context(
+    outputs: Sequence[Expr], results: list[Expr], inputs: Sequence[Expr], wishes: Sequence[str] | None
+) -> Context:
+    """Buffers of inputs, of constants in the order of the graph as it was traced, and of results in the order of the
+    call.
+    """
     context = Context(Names(), {}, {}, set())
-    context.names.taken.update(s for node in inputs for dim in node.shape if isinstance(dim, Size) for s in dim.symbols())
+    context.names.taken.update(
+        s for node in inputs for dim in node.shape if isinstance(dim, Size) for s in dim.symbols()
+    )
     for node in inputs:
         context.store(node, str(node.attrs[0]), "input")
     for node in toposort(outputs):
@@ -141,7 +179,16 @@ def _steps(cluster: Cluster, context: Context) -> list[Step]:
     title = tuple(titles(cluster, context))
     name = f"kernel_{context.number()}"
     if cluster.kind == "contract":
-        return [Library(name.replace("kernel", "gemm"), "gemm", title, tuple((context.stored[a], 0) for a in node.args), (context.stored[node], 0), gemm_attrs(node))]
+        return [
+            Library(
+                name.replace("kernel", "gemm"),
+                "gemm",
+                title,
+                tuple((context.stored[a], 0) for a in node.args),
+                (context.stored[node], 0),
+                gemm_attrs(node),
+            )
+        ]
     if cluster.kind == "scatter":
         updates = scatter_kernel(root, context, name, title)
         return [updates] if node in context.regions else [_scatter_base(root, context), updates]
@@ -155,7 +202,9 @@ def _scatter_base(root: Root, context: Context) -> Step:
     node = root.node
     base = Cluster(root.domain, tuple(range(len(root.domain))), [Root(node, node.args[0], root.domain)])
     context.needed.add(node)
-    return Nest(base, context, f"kernel_{context.number()}", (f"{context.stored[node]} = {_text(node.args[0], context, node)}",)).build()
+    return Nest(
+        base, context, f"kernel_{context.number()}", (f"{context.stored[node]} = {_text(node.args[0], context, node)}",)
+    ).build()
 
 
 def titles(cluster: Cluster, context: Context) -> list[str]:
@@ -178,4 +227,6 @@ def _size_symbols(inputs: Sequence[Expr], context: Context) -> list[str]:
 
 
 def _constants(context: Context) -> dict:
-    return {name: node.attrs[0].array for node, name in context.stored.items() if node.op == "const" and node.shape != ()}
+    return {
+        name: node.attrs[0].array for node, name in context.stored.items() if node.op == "const" and node.shape != ()
+    }
