@@ -1,6 +1,7 @@
-"""What several kernels would compute again, and that costs more than to be written once and read: stored, topmost first.
+"""What several kernels would compute again, at more cost than writing it once and reading it: stored, topmost first.
 
-Without this a chain such as x = sin(x) + sum(x) is computed from its start in every kernel, which grows with the square of its length.
+Without this a chain such as x = sin(x) + sum(x) is computed from its start in every kernel, which grows with the square
+of its length.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ SCALAR = 96              # the same where there is one element, which would be a
 
 
 def stages(results: Sequence[Expr], stored: Collection[Expr]) -> dict[Expr, int]:
-    """For every stored node how many kernels must have finished before it at least: those that fold everything, and library steps."""
+    """For every stored node how many kernels finish before it at least: those that fold everything, and library steps."""
     level: dict[Expr, int] = {}
     for node in toposort(results):
         level[node] = max((level[a] + _ends_kernel(a) for a in node.args), default=0)
@@ -27,7 +28,7 @@ def _ends_kernel(node: Expr) -> bool:
 
 
 def shared_nodes(results: Sequence[Expr], stored: Collection[Expr], home: Mapping[Expr, int]) -> list[Expr]:
-    """Nodes to store besides `stored`, arguments before users; `home` numbers the kernel of each stored node that is computed."""
+    """Nodes to store besides `stored`, arguments before users; `home` numbers the kernel of each stored node."""
     order = toposort(results)
     kernels = _kernels(order, home, stored)
     covered: set[Expr] = set()                     # a node above will do, computed by the same kernels
