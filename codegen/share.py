@@ -16,7 +16,7 @@ SCALAR = 96              # the same where there is one element, which would be a
 
 
 def stages(results: Sequence[Expr], stored: Collection[Expr]) -> dict[Expr, int]:
-    """For every stored node how many kernels finish before it at least: those that fold everything, and library steps."""
+    """How many kernels finish before each stored node at least: those that fold everything, and library steps."""
     level: dict[Expr, int] = {}
     for node in toposort(results):
         level[node] = max((level[a] + _ends_kernel(a) for a in node.args), default=0)
