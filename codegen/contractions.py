@@ -13,7 +13,7 @@ from ..dsl import primitives, size
 from ..dsl.node import Expr, make
 from ..dsl.size import Dim
 
-SMALL = 64               # fixed elements of an operand below which a GEMM call does not pay
+SMALL = 64               # fixed elements of an operand or of the result below which a GEMM call does not pay
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _small(groups: Groups, dims: dict[str, Dim]) -> bool:
         count = size.product(dims[c] for c in labels)
         return isinstance(count, int) and count <= SMALL
 
-    return fixed(groups.m + groups.k) or fixed(groups.n + groups.k)
+    return fixed(groups.m + groups.k) or fixed(groups.n + groups.k) or fixed(groups.m + groups.n)
 
 
 def _as_sum(a: Expr, la: str, b: Expr, lb: str, out: str, groups: Groups, dims: dict[str, Dim]) -> Expr:

@@ -8,7 +8,8 @@ the (node, index, mask) they need, which keeps deep graphs off Python's stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import itertools
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ Index = tuple  # of Offset
 Request = tuple[Expr, Index, "str | None"]
 Rule = Generator[Request, Operand, Operand]
 LETTERS = "ijklmnpq"
+UNROLLED = 8             # turns of a loop of fixed length that are written out
 
 
 class Scope:
@@ -393,6 +395,8 @@ def _reduce(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rul
     """A reduction computed where it is used: a loop in the scope of its index."""
     op, axes = node.attrs
     source = node.args[0]
+    if unrolls([source.shape[a] for a in axes]):
+        return (yield from _unrolled(emitter, node, index, mask))
     depth = emitter.depth(index, mask)
     inner, emitter.scopes = emitter.scopes[depth + 1:], emitter.scopes[: depth + 1]
     vector = not any(s.vector for s in emitter.scopes)
@@ -406,6 +410,32 @@ def _reduce(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rul
         value = close_loop(emitter, scope, ((op, dtype_name(node), value),))[0]
     emitter.scopes = emitter.scopes + inner
     return value
+
+
+def unrolls(extents: Sequence[Dim]) -> bool:
+    """Whether a loop over axes of these sizes is so short that its turns are written out."""
+    turns = size.product(extents)
+    return isinstance(turns, int) and 0 < turns <= UNROLLED
+
+
+def turns_of(extents: Sequence[Dim]) -> Iterator[Index]:
+    """Every index of short axes, the last fastest."""
+    return (tuple(map(Offset, place)) for place in itertools.product(*(range(int(n)) for n in extents)))
+
+
+def _unrolled(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
+    """A short reduction turn by turn."""
+    op, axes = node.attrs
+    source = node.args[0]
+    total: Operand | None = None
+    for turn in turns_of([source.shape[a] for a in axes]):
+        rest, place = iter(index), dict(zip(axes, turn, strict=True))
+        full = tuple(place[i] if i in place else next(rest) for i in range(len(source.shape)))
+        value = yield source, full, mask
+        total = value if total is None else emitter.let(op, dtype_name(node), total, value)
+    emitter.fused.append(op)
+    assert total is not None
+    return total
 
 
 def close_loop(

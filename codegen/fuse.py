@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..dsl.node import Expr, toposort
 from ..dsl.size import Dim, same, same_shape
-from .emit import Emitter, Index
+from .emit import Emitter, Index, unrolls
 from .names import Names
 from .program import Axis, Offset
 
@@ -353,7 +353,10 @@ def _fits(root: Root, outer: tuple[int, ...], rank: int) -> bool:
     inner = tuple(a for a in range(rank) if a not in outer)
     if root.reduced in (inner, tuple(range(rank))):
         return True
-    return bool(inner) and root.reduced == outer and rank - 1 not in outer  # rows in lanes cannot fold over the rows
+    if not inner or root.reduced != outer:
+        return False
+    # rows in lanes cannot fold over the rows into an array, only into a few accumulators
+    return rank - 1 not in outer or unrolls([root.domain[a] for a in inner])
 
 
 def ordered(clusters: list[Cluster]) -> list[Cluster] | None:

@@ -10,7 +10,7 @@ from ..dsl import size
 from ..dsl.node import Expr
 from ..dsl.primitives import identity_of
 from ..dsl.size import Dim
-from .emit import LETTERS, Emitter, Index, Scope, checked, close_loop, dtype_name, flat
+from .emit import LETTERS, Emitter, Index, Scope, checked, close_loop, dtype_name, flat, turns_of, unrolls
 from .fuse import Cluster, Root
 from .loops import collapsed, fused_products, split_rows
 from .names import Names
@@ -77,16 +77,18 @@ class Nest:
         self.begin: list[Stmt] = []
         self.end: list[Stmt] = []
         self.combine: list[Combine] = []
-        self.folds: list[tuple[str, str, Operand]] = []
+        self.folds: list[Operand] = []
         self.fold_roots: list[Root] = []
         rank = len(cluster.domain)
         self.axes = [Axis(context.names.index(LETTERS[a % 8]), d) for a, d in enumerate(cluster.domain)]
         self.index: Index = tuple(Offset(0, ((a.name, 1),)) for a in self.axes)
         self.inner = tuple(a for a in range(rank) if a not in cluster.outer)
+        self.short = bool(self.inner) and unrolls([cluster.domain[a] for a in self.inner])
+        self.elements: list[tuple[Root, int, Operand]] = []
 
     def build(self) -> Kernel:
         rows = tuple(self.axes[a] for a in self.cluster.outer)
-        vector = not self.inner or len(self.axes) - 1 in self.cluster.outer
+        vector = self.short or not self.inner or len(self.axes) - 1 in self.cluster.outer
         scope = self.emitter.open(rows, vector)
         for stage in self.stages():
             self.sweep([r for r in stage if r not in self.cluster.rowwise], vector)
@@ -135,6 +137,9 @@ class Nest:
             for root in roots:
                 self.row_result(root, self.emitter.value(root.operand, self.index))
             return
+        if self.short:
+            self.short_sweep(roots)
+            return
         scopes = [self.emitter.open((self.axes[a],), not vector_rows and a == self.inner[-1]) for a in self.inner]
         folds = []
         for root in roots:
@@ -155,16 +160,40 @@ class Nest:
                 )
             )
         for (root, _), value in zip(folds, values, strict=True):
-            if root.reduced == self.inner:
-                self.emitter.remember(root.node, self.row_index(), value, len(self.emitter.scopes) - 1)
-                self.store(root, self.row_index(), value)
-            else:
-                self.row_result(root, value)
+            self.folded(root, value)
+
+    def short_sweep(self, roots: list[Root]) -> None:
+        """The same over inner axes of a few fixed elements: written out, so that rows can run in lanes."""
+        totals: dict[Root, Operand] = {}
+        for turn in turns_of([self.cluster.domain[a] for a in self.inner]):
+            place = dict(zip(self.inner, turn, strict=True))
+            index = tuple(place.get(a, here) for a, here in enumerate(self.index))
+            for root in roots:
+                value = self.emitter.value(root.operand, index)
+                if not root.reduced:
+                    self.store(root, index, value)
+                elif root.reduced == self.cluster.outer:
+                    element = flat(tuple(index[a] for a in root.kept), root.node.shape).const
+                    self.elements.append((root, int(element), value))
+                else:
+                    total, dtype = totals.get(root), dtype_name(root.node)
+                    totals[root] = value if total is None else self.emitter.let(root.op, dtype, total, value)
+        for root, value in totals.items():
+            self.folded(root, value)
+
+    def folded(self, root: Root, value: Operand) -> None:
+        """What a fold over the inner axes gave: known in the row, or folded over the rows too."""
+        if root.reduced != self.inner:
+            self.row_result(root, value)
+            return
+        depth = self.emitter.operand_depth((value,))
+        self.emitter.remember(root.node, self.row_index(), value, depth)
+        self.store(root, self.row_index(), value)
 
     def row_result(self, root: Root, value: Operand) -> None:
         """A value known in the row: stored there, or folded over the rows."""
         if root.reduced:
-            self.folds.append((root.op, dtype_name(root.node), value))
+            self.folds.append(value)
             self.fold_roots.append(root)
         else:
             self.store(root, self.row_index(), value)
@@ -185,30 +214,34 @@ class Nest:
 
     def update(self, root: Root, value: Operand) -> None:
         """A fold over the rows that keeps the inner axes: every chunk has its own array of partial results."""
-        node, shape = root.node, root.node.shape
-        dtype, count = dtype_name(node), size.product(shape)
-        partial = self.context.temporary(
-            f"{self.context.stored[node]}_partial", dtype, (size.symbol(self.chunks), *shape)
-        )
-        identity = Literal.of(identity_of(root.op, np.dtype(dtype)), dtype)
+        partial, identity = self.partial(root, root.node.shape)
+        shape, count = root.node.shape, size.product(root.node.shape)
         axis = Axis(self.context.names.index("j"), count)
         base = Offset(0, (("chunk", count),))
         self.begin.append(For((axis,), (Store(partial, base + Offset(0, ((axis.name, 1),)), identity),), vector=True))
         kept = tuple(self.index[a] for a in root.kept)
         self.emitter.scopes[-1].stmts.append(Update(root.op, partial, base + flat(kept, shape), value))
-        self.combine.append(Combine(root.op, partial, self.context.stored[node], count, identity))
+
+    def partial(self, root: Root, shape: tuple[Dim, ...]) -> tuple[str, Literal]:
+        """A buffer for the results of every chunk, which are combined at the end, and the fold's identity."""
+        target, dtype = self.context.stored[root.node], dtype_name(root.node)
+        identity = Literal.of(identity_of(root.op, np.dtype(dtype)), dtype)
+        name = self.context.temporary(f"{target}_partial", dtype, (size.symbol(self.chunks), *shape))
+        self.combine.append(Combine(root.op, name, target, size.product(shape), identity))
+        return name, identity
 
     # the rows --------------------------------------------------------------------------------------------------
     def fold_rows(self) -> list[Acc]:
+        """Accumulators over the rows of a chunk, and where the chunk leaves what they gave."""
         accs = []
-        for root, (op, dtype, value) in zip(self.fold_roots, self.folds, strict=True):
-            name = self.context.names.new("acc")
-            identity = Literal.of(identity_of(op, np.dtype(dtype)), dtype)
-            accs.append(Acc(name, dtype, op, value, identity))
-            target = self.context.stored[root.node]
-            partial = self.context.temporary(f"{target}_partial", dtype, (size.symbol(self.chunks),))
-            self.end.append(Store(partial, Offset(0, (("chunk", 1),)), name))
-            self.combine.append(Combine(op, partial, target, 1, identity))
+        partials = {root: self.partial(root, ()) for root in self.fold_roots}
+        partials.update({root: self.partial(root, root.node.shape) for root in dict.fromkeys(r for r, _, _ in self.elements)})
+        whole = [(root, 0, value) for root, value in zip(self.fold_roots, self.folds, strict=True)]
+        for root, element, value in [*whole, *self.elements]:
+            name, (buffer, identity) = self.context.names.new("acc"), partials[root]
+            accs.append(Acc(name, dtype_name(root.node), root.op, value, identity))
+            count = size.product(root.node.shape)
+            self.end.append(Store(buffer, Offset(element, (("chunk", count),)), name))
         return accs
 
     def kernel(self, rows: tuple[Axis, ...], scope: Scope, accs: list[Acc], vector: bool) -> Kernel:
