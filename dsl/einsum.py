@@ -86,8 +86,8 @@ def _without_repeats(x: Expr, labels: str) -> tuple[Expr, str]:
             first = labels.index(label)
             second = labels.index(label, first + 1)
             if not sizes.equal(x.shape[first], x.shape[second]):
-                raise ShapeError(f"einsum takes a diagonal over {label!r} of axes of {x.shape[first]} and "
-                                 f"{x.shape[second]} elements")
+                raise ShapeError(f"einsum takes a diagonal over {label!r} of axes of {sizes.show(x.shape[first])} and "
+                                 f"{sizes.show(x.shape[second])} elements")
             x = diagonal(x, 0, first, second)
             labels = "".join(c for i, c in enumerate(labels) if i not in (first, second)) + label
     return x, labels
@@ -103,8 +103,8 @@ def _without_ones(terms: list[tuple[Expr, str]], subscripts: str) -> list[tuple[
             except ShapeError as error:
                 if "not known before" in str(error):
                     raise
-                raise ShapeError(f"einsum {subscripts!r}: the label {label!r} has {dims[label]} elements in one "
-                                 f"operand and {dim} in that of shape {show_shape(x.shape)}") from None
+                raise ShapeError(f"einsum {subscripts!r}: the label {label!r} has {sizes.show(dims[label])} elements in "
+                                 f"one operand, {sizes.show(dim)} in that of shape {show_shape(x.shape)}") from None
     dropped = []
     for x, labels in terms:
         ones = [i for i, label in enumerate(labels) if primitives.repeats(x.shape[i], dims[label])]
@@ -138,5 +138,6 @@ def _order(terms: list[tuple[Expr, str]], out: str) -> list[tuple[int, ...]]:
     import opt_einsum
 
     equation = ",".join(labels for _, labels in terms) + "->" + out
-    shapes = [tuple(d if isinstance(d, int) else _STAND_IN for d in x.shape) for x, _ in terms]
+    known = {label: d for x, labels in terms for label, d in zip(labels, x.shape, strict=True) if isinstance(d, int)}
+    shapes = [tuple(known.get(label, _STAND_IN) for label in labels) for _, labels in terms]
     return opt_einsum.contract_path(equation, *shapes, shapes=True)[0]

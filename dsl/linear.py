@@ -92,8 +92,8 @@ def _batched(x: Expr, names: str, batch: tuple, core: str) -> tuple[Expr, str]:
 
 def _mismatch(a: Expr, b: Expr, inner_a: Any, inner_b: Any) -> str:
     place = "second to last" if len(b.shape) > 1 else "only"
-    text = (f"matmul of {_named(a)} by {_named(b)}: the last axis of the first has {inner_a}, "
-            f"the {place} axis of the second has {inner_b}, and they must agree")
+    text = (f"matmul of {_named(a)} by {_named(b)}: the last axis of the first has {sizes.show(inner_a)}, "
+            f"the {place} axis of the second has {sizes.show(inner_b)}, and they must agree")
     if len(b.shape) > 1 and sizes.same(inner_a, b.shape[-1]):
         return text + "; transpose the second with .mT?"
     if len(a.shape) > 1 and sizes.same(a.shape[-2], inner_b):
@@ -173,7 +173,7 @@ def _contracted(a: Expr, b: Expr, over_a: list[int], over_b: list[int]) -> Expr:
     for i, j in zip(over_a, over_b, strict=True):
         if not sizes.equal(a.shape[i], b.shape[j]):
             raise ShapeError(f"axis {i} of {show_shape(a.shape)} and axis {j} of {show_shape(b.shape)} are summed "
-                             f"together: {a.shape[i]} against {b.shape[j]} elements")
+                             f"together: {sizes.show(a.shape[i])} against {sizes.show(b.shape[j])} elements")
     labels_a = _LETTERS[:len(a.shape)]
     rest = iter(_LETTERS[len(a.shape):])
     labels_b = "".join(labels_a[over_a[over_b.index(j)]] if j in over_b else next(rest) for j in range(len(b.shape)))

@@ -142,8 +142,8 @@ def _unmasked(items: list[Any], x: Expr) -> list[Any]:
     axis, plain = 0, []
     for item in items:
         if isinstance(item, _Masked) and not sizes.equal(item.length, x.shape[axis]):
-            raise ShapeError(f"the mask has {item.length} elements along axis {axis}, the array {show_shape(x.shape)} "
-                             f"has {x.shape[axis]}")
+            raise ShapeError(f"the mask has {sizes.show(item.length)} elements along axis {axis}, the array "
+                             f"{show_shape(x.shape)} has {sizes.show(x.shape[axis])}")
         plain.append(item.positions if isinstance(item, _Masked) else item)
         axis += item is not None and item is not Ellipsis
     return plain
@@ -194,7 +194,7 @@ def _take_integer(found: Selection, i: Dim, length: Dim, axis: int) -> None:
     positive = nonnegative(i)
     place = i if positive else length + i
     if not nonnegative(place) or not nonnegative(length - 1 - place):
-        raise ShapeError(f"index {i} is out of bounds for axis {axis} with size {length}")
+        raise ShapeError(f"index {sizes.show(i)} is out of bounds for axis {axis} with size {sizes.show(length)}")
     found.ranges.append((place, 1))
     found.lengths.append(1)
     found.dropped.add(axis)

@@ -81,7 +81,7 @@ def _quotient(total: Dim, known: Dim, old: tuple[Dim, ...], wanted: list[Any]) -
     fits = not (isinstance(known, int) and (known == 0 or isinstance(total, int) and total % known))
     if not fits:
         raise ShapeError(f"cannot reshape {show_shape(old)} into {show_shape(tuple(wanted))}: "
-                         f"{sizes.product(old)} elements do not divide")
+                         f"{sizes.show(sizes.product(old))} elements do not divide")
     return sizes.floordiv(total, known)
 
 
@@ -112,7 +112,8 @@ def squeeze(x: Any, axis: Any = None) -> Expr:
         axes = all_axes(axis, len(x.shape))
         for a in axes:
             if not is_one(x.shape[a]):
-                raise ShapeError(f"cannot squeeze axis {a} of {show_shape(x.shape)}: its size is {x.shape[a]}, not 1")
+                raise ShapeError(f"cannot squeeze axis {a} of {show_shape(x.shape)}: "
+                                 f"its size is {sizes.show(x.shape[a])}, not 1")
     return primitives.reshape(x, tuple(d for i, d in enumerate(x.shape) if i not in axes))
 
 

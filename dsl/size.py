@@ -289,6 +289,12 @@ def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
     return dim.substitute(values) if isinstance(dim, Size) else dim
 
 
+def show(dim: Dim) -> str:
+    """`dim` for an error text: its value where a call gives it one, else its form."""
+    guards = active_guards()
+    return str(evaluate(dim, guards.values)) if guards is not None and _known(dim, guards) else str(dim)
+
+
 def render(dim: Dim, name: Callable[[str], str] = str, maximum: str = "max({}, {})",
            quotient: str = "({} // {})") -> str:
     """Text of `dim` as arithmetic over `name(symbol)`; `maximum` and `quotient` are the syntax of the target."""

@@ -110,7 +110,7 @@ def test_einsum(case):
 
 def test_einsum_errors():
     a, b = typed("a", data(2, 3)), typed("b", data(4, 5))
-    for subscripts, words in (("ij,jk->ik", "'j' has 3 elements in one operand and 4"), ("ij->ij", "1 terms for 2"),
+    for subscripts, words in (("ij,jk->ik", "'j' has 3 elements in one operand, 4"), ("ij->ij", "1 terms for 2"),
                               ("i,jk->k", "2 axes"),
                               ("ij,kl->ijz", "label of the result"), ("i1,kl->i", "letters"),
                               ("ij,kl->iij", "occurs once")):
