@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..dsl.size import Dim, evaluate, symbol
+from ..dsl.size import Dim, Size, evaluate, maximum, product, symbol
 from .machine import MACHINE
-from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Store, walk_stmts
+from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Stmt, Store
 
 # Statements times elements that make a chunk worth its start: some tens of microseconds.
 GRAIN = 1 << 18
@@ -54,7 +54,7 @@ def chunked_kernels(program: Program) -> list[Chunked]:
                 Chunked(
                     kernel.chunks,
                     kernel.rows.extent,
-                    kernel.work * weight(kernel),
+                    work_per_row(kernel),
                     quantum(kernel),
                     MOST_PARTIALS if wide else MOST,
                 )
@@ -62,10 +62,20 @@ def chunked_kernels(program: Program) -> list[Chunked]:
     return found
 
 
-def weight(kernel: Kernel) -> int:
-    """The statements of the body, a call of a function counted as CALL; a short body, bound by memory, as LEAST."""
-    calls = sum(isinstance(s, Let) and s.op not in MACHINE for s in walk_stmts(kernel.body))
-    return max(LEAST, sum(1 for _ in walk_stmts(kernel.body)) + (CALL - 1) * calls)
+def work_per_row(kernel: Kernel) -> Dim:
+    """Statements for each row, a call of a function counted as CALL; a short body, bound by memory, counts as LEAST."""
+    return _work(kernel.body)
+
+
+def _work(body: tuple[Stmt, ...]) -> Dim:
+    total: Dim = 0
+    inner: Dim = 0
+    for stmt in body:
+        if isinstance(stmt, For):
+            inner = inner + product(axis.extent for axis in stmt.axes) * _work(stmt.body)
+        else:
+            total = total + (CALL if isinstance(stmt, Let) and stmt.op not in MACHINE else 1)
+    return inner + (total if isinstance(inner, Size) or inner else maximum(total, LEAST))
 
 
 def count_chunks(rows: int, work: int, quantum: int, most: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.chunks import chunked_kernels, count_chunks, weight
+from ..codegen.chunks import chunked_kernels, count_chunks, work_per_row
 from ..codegen.llvm import ARGUMENTS
 from ..codegen.program import Library, Program, walk_steps
 from ..dsl.errors import CompileError
@@ -108,7 +108,7 @@ def layout(program: Program) -> dict[str, Any]:
     for c in chunked_kernels(program):
         count = f"count_chunks({render(c.rows)}, {render(c.work)}, {c.quantum}, {c.most})"
         counts[c.chunks] = count if counts[c.chunks] == "1" else f"max({counts[c.chunks]}, {count})"
-    cost = " + ".join(f"({render(k.rows.extent)})*({render(k.work)})*{weight(k)}" for k in program.kernels()) or "0"
+    cost = " + ".join(f"({render(k.rows.extent)})*({render(work_per_row(k))})" for k in program.kernels()) or "0"
     return {
         "arguments": [n for n, b in program.buffers.items() if b.kind != "temp"],
         "given": [s for s in program.sizes if s not in counts],

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from pullback.codegen import llvm_routines
+from pullback.codegen.llvm import write_llvm
 from pullback.codegen.machine import MACHINE, routine
 from pullback.codegen.program import DTYPES, Axis, Buffer, Kernel, Let, Load, Offset, Program, Store
 from pullback.dsl.size import symbol
@@ -154,3 +156,14 @@ def test_functions_have_the_same_bits_in_lanes_and_alone(op, dtype):
         np.testing.assert_allclose(
             wide, expected, rtol=3e-7 if dtype == "float32" else 1e-15, atol=1e-300 if dtype == "float64" else 1e-38
         )
+
+
+@pytest.mark.parametrize("vector", [True, False])
+def test_routines_that_are_called_have_the_bits_of_those_in_place(vector, monkeypatch):
+    """A kernel with very many functions calls them instead of containing them."""
+    cases = [(op, ("float64",), "float64") for op in ("exp", "sin", "erf")]
+    assert "@exp.float64" not in write_llvm(build(cases, vector))
+    in_place = [got.tobytes() for *_, got in evaluate(cases, vector)]
+    monkeypatch.setattr(llvm_routines, "INLINE", 10)
+    assert f"@exp.float64{'.8' if vector else ''}(" in write_llvm(build(cases, vector))
+    assert [got.tobytes() for *_, got in evaluate(cases, vector)] == in_place
