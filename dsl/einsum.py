@@ -103,8 +103,8 @@ def _without_ones(terms: list[tuple[Expr, str]], subscripts: str) -> list[tuple[
             except ShapeError as error:
                 if "not known before" in str(error):
                     raise
-                raise ShapeError(f"einsum {subscripts!r}: the label {label!r} has {sizes.show(dims[label])} elements in "
-                                 f"one operand, {sizes.show(dim)} in that of shape {show_shape(x.shape)}") from None
+                raise ShapeError(f"einsum {subscripts!r}: the label {label!r} has {sizes.show(dims[label])} elements "
+                                 f"in one operand, {sizes.show(dim)} in that of shape {show_shape(x.shape)}") from None
     dropped = []
     for x, labels in terms:
         ones = [i for i, label in enumerate(labels) if primitives.repeats(x.shape[i], dims[label])]
