@@ -213,7 +213,15 @@ def titles(cluster: Cluster, context: Context) -> list[str]:
 
 
 def _text(node: Expr, context: Context, root: Expr) -> str:
-    known = {n: make("var", (), (name,), n.dtype, n.shape) for n, name in context.stored.items() if n is not root}
+    known: dict[Expr, Expr] = {}
+    seen, stack = {node}, [node]
+    while stack:
+        top = stack.pop()
+        if top is not root and top in context.stored:
+            known[top] = make("var", (), (context.stored[top],), top.dtype, top.shape)
+            continue
+        stack += [a for a in top.args if a not in seen]
+        seen.update(top.args)
     return FUNCTIONS["_text"](rewrite([node], rebuild, known)[0])
 
 
