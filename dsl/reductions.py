@@ -12,7 +12,7 @@ import numpy as np
 
 from . import primitives
 from . import size as sizes
-from .arguments import all_axes, array, element_type, integer, one_axis
+from .arguments import all_axes, array, at_most, element_type, integer, one_axis
 from .elementwise import isclose
 from .errors import ShapeError
 from .node import Expr
@@ -23,8 +23,19 @@ from .surface import constant, surface
 
 def _fold(x: Expr, op: str, axis: Any, keepdims: bool) -> Expr:
     axes = all_axes(axis, len(x.shape))
-    folded = primitives.reduce(x, op, axes)
+    folded = _extreme(x, op, axes) if op in ("minimum", "maximum") else primitives.reduce(x, op, axes)
     return primitives.reshape(folded, kept_shape(x, axes)) if keepdims else folded
+
+
+def _extreme(x: Expr, op: str, axes: tuple[int, ...]) -> Expr:
+    """Fold by minimum or maximum; over no elements it has a value only where there is no result either."""
+    if all(at_most(1, x.shape[a]) for a in axes):
+        return primitives.reduce(x, op, axes)
+    kept = tuple(d for i, d in enumerate(x.shape) if i not in axes)
+    if all(at_most(1, d) for d in kept):
+        raise ShapeError(f"the {op} of zero elements does not exist (shape {show_shape(x.shape)}, axes {axes}): "
+                         "give a nonempty array")
+    return primitives.full(kept, 0, x.dtype)
 
 
 def kept_shape(x: Expr, axes: tuple[int, ...]) -> tuple[Dim, ...]:
@@ -216,14 +227,12 @@ def _position(x: Expr, op: str, axis: Any, keepdims: bool) -> Expr:
         x, axis = primitives.reshape(x, (sizes.product(x.shape),)), 0
     axis = one_axis(axis, len(x.shape))
     length = x.shape[axis]
-    if isinstance(length, int) and length == 0:
-        raise ShapeError(f"the position of an extreme among zero elements does not exist (shape {show_shape(x.shape)})")
     x = cast(x, np.int8) if x.dtype.kind == "b" else x
     best = scalar("equal", x, _fold(x, op, axis, True))
     if x.dtype.kind == "f":
         best = scalar("logical_or", best, scalar("isnan", x))
     places = scalar("where", best, primitives.iota(x.shape, axis), length)
-    found = primitives.reduce(places, "minimum", (axis,))
+    found = _extreme(places, "minimum", (axis,))
     return primitives.reshape(found, shape) if keepdims else found
 
 

@@ -53,6 +53,18 @@ def test_zero_elements():
             getattr(pb, name)(typed("x", empty), axis=0)
 
 
+def test_zero_elements_at_run_time():
+    x = typed("x", np.zeros((0, 3)), symbolic=True)
+    for name in ("min", "max", "argmin", "argmax", "ptp", "logsumexp"):
+        with tracing(Guards({"x0": 0, "x1": 3})), pytest.raises(ShapeError, match="zero elements"):
+            getattr(pb, name)(x, axis=0)
+        with tracing(Guards({"x0": 2, "x1": 3})) as guards:
+            getattr(pb, name)(x, axis=0)
+        assert guards.hold({"x0": 1, "x1": 0}) and not guards.hold({"x0": 0, "x1": 3})
+    check(lambda xp, x: (xp.max(x, axis=0), xp.argmin(x, axis=1)), np.zeros((0, 0)), expected=lambda xp, x: (
+        np.zeros(0), np.zeros(0, int)))
+
+
 def test_wrong_axes():
     x = typed("x", X)
     for axis in (3, -4, (0, 0), "a", 1.5):
