@@ -12,6 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,11 @@ from .size import Dim, Size
 Shape = tuple  # of Dim
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _FLOORS = tuple(os.path.join(_PACKAGE, floor) + os.sep for floor in ("dsl", "codegen", "kernels"))
+_NUMPY = os.sep + "numpy" + os.sep
 _table: weakref.WeakValueDictionary[tuple, Expr] = weakref.WeakValueDictionary()
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):     # no thread of a child would ever release it
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 # name -> function over expressions; filled by the modules that define the public functions.
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
@@ -147,6 +151,8 @@ class Expr:
         return FUNCTIONS["_latex"](self)
 
     def __bool__(self) -> bool:
+        if not any(n.op == "var" for n in toposort([self])):
+            return bool(FUNCTIONS["_evaluate"](self))      # of numbers and sizes only
         raise PullbackError(f"the truth of the expression {self} is not known before it is computed{where(self)}: "
                             "write pb.where(condition, a, b) to choose elementwise or pb.cond for a branch, "
                             "`&`, `|`, `~` instead of and, or, not")
@@ -297,11 +303,16 @@ def user_line() -> str:
     """file:line of the nearest caller outside the package."""
     frame = sys._getframe(1)
     while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith(_FLOORS) and not name.startswith("<") and os.sep + "numpy" + os.sep not in name:
-            return f"{name}:{frame.f_lineno}"
+        if not is_own(frame):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return ""
+
+
+def is_own(frame: FrameType) -> bool:
+    """Whether a frame is no user's code: of this package, of NumPy, or of generated text."""
+    name = frame.f_code.co_filename
+    return name.startswith(_FLOORS) or name.startswith("<") or _NUMPY in name
 
 
 def where(node: Expr) -> str:

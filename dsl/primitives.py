@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,25 @@ from .size import Dim, Size, same, same_shape
 from .surface import as_expr, constant, size_value
 
 PyScalar = (bool, int, float)
+# What was computed from Python numbers alone, by id: expressions compare elementwise, so they make no dictionary keys.
+_weak_results: weakref.WeakValueDictionary[int, Expr] = weakref.WeakValueDictionary()
 
 
 # ---- elementwise ------------------------------------------------------------------------------------------------
 def scalar(name: str, *args: Any) -> Expr:
     """Row `name` of typed expressions, sizes and Python scalars: promoted (NEP 50), cast and broadcast to one shape."""
     shape = broadcast_shapes(*[a.shape for a in args if isinstance(a, Expr)])
-    return elementwise(name, *[broadcast_to(a, shape) for a in promoted(name, args)])
+    result = elementwise(name, *[broadcast_to(a, shape) for a in promoted(name, args)])
+    if not shape and all(is_weak(a) for a in args):
+        _weak_results[id(result)] = result
+    return result
+
+
+def is_weak(value: Any) -> bool:
+    """Whether `value` stands for a Python number: one itself, a size, an input of that kind, or computed from these."""
+    if not isinstance(value, Expr):
+        return isinstance(value, (Size, *PyScalar))
+    return value.op == "size" or value.op == "var" and "weak" in value.attrs or _weak_results.get(id(value)) is value
 
 
 def elementwise(name: str, *args: Expr) -> Expr:
@@ -50,9 +63,21 @@ def promoted(name: str, args: tuple[Any, ...]) -> list[Expr]:
         operands = [as_expr(a) for a in operands]
     if ops.ROWS[name].kind == "compare":
         operands = [as_expr(a) if isinstance(a, int) and not _fits(a, operands) else a for a in operands]
-    kinds = [a.dtype if isinstance(a, Expr) else 1 if isinstance(a, Size) else a for a in operands]
+    weak = [is_weak(a) for a in operands]
+    kinds = [_stand_in(a) if w and not all(weak) else _dtype_or_number(a) for a, w in zip(operands, weak, strict=True)]
     dtypes = ops.operand_dtypes(name, *kinds)
     return [cast(a, d) if isinstance(a, Expr) else _weak(a, d) for a, d in zip(operands, dtypes, strict=True)]
+
+
+def _dtype_or_number(operand: Any) -> Any:
+    return operand.dtype if isinstance(operand, Expr) else 1 if isinstance(operand, Size) else operand
+
+
+def _stand_in(operand: Any) -> Any:
+    """A Python number of the kind of a weak operand."""
+    if not isinstance(operand, Expr):
+        return _dtype_or_number(operand)
+    return {"b": True, "f": 1.0}.get(operand.dtype.kind, 1)
 
 
 def _fits(value: int, operands: list[Any]) -> bool:
@@ -105,7 +130,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
                 kept = dim
             else:
                 raise ShapeError(f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast: "
-                                 f"axis {axis - rank} has {kept} and {dim}; "
+                                 f"axis {axis - rank} has {size.show(kept)} and {size.show(dim)}; "
                                  "insert axes with x[:, None] where a size should repeat")
         result.append(kept)
     return tuple(result)
@@ -155,7 +180,7 @@ def reshape(x: Expr, shape: Shape) -> Expr:
         return x
     if not size.equal(size.product(x.shape), size.product(shape)):
         raise ShapeError(f"cannot reshape {show_shape(x.shape)} into {show_shape(shape)}: "
-                         f"{size.product(x.shape)} elements against {size.product(shape)}")
+                         f"{size.show(size.product(x.shape))} elements against {size.show(size.product(shape))}")
     if x.op == "reshape":
         return reshape(x.args[0], shape)
     if x.op == "broadcast" and not x.args[0].shape:
@@ -268,7 +293,7 @@ def contract(a: Expr, b: Expr, labels_a: str, labels_b: str, labels_out: str) ->
         for label, dim in zip(labels, operand.shape, strict=True):
             if label in dims and not size.equal(dims[label], dim):
                 raise ShapeError(f"cannot contract {show_shape(a.shape)} with {show_shape(b.shape)}: "
-                                 f"{dims[label]} against {dim} elements")
+                                 f"{size.show(dims[label])} against {size.show(dim)} elements")
             known = dims.get(label, dim)
             dims[label] = known if isinstance(known, int) else dim
     shape = tuple(dims[label] for label in labels_out)
@@ -292,7 +317,8 @@ def identity_of(op: str, dtype: np.dtype) -> Any:
 
 
 def show_shape(shape: Shape) -> str:
-    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+    """`shape` for an error text: with its values where a call gives them."""
+    return "(" + ", ".join(map(size.show, shape)) + ("," if len(shape) == 1 else "") + ")"
 
 
 def _is_one(dim: Dim) -> bool:

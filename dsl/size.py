@@ -113,6 +113,12 @@ class Size:
     def __rmod__(self, other: Any) -> Any:
         return _combine(other, self, operator.mod, lambda a, b: a - floordiv(a, b) * b)
 
+    def __divmod__(self, other: Any) -> tuple[Any, Any]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Any, Any]:
+        return other // self, other % self
+
     def __truediv__(self, other: Any) -> Any:
         return _lifted(self) / other
 
@@ -141,6 +147,14 @@ class Size:
         return fix(self)
 
     __int__ = __index__
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return self if digits is None or digits >= 0 else round(fix(self), digits)
+
+    def __trunc__(self) -> Any:
+        return self
+
+    __floor__ = __ceil__ = __abs__ = __trunc__
 
     def __float__(self) -> float:
         return float(fix(self))

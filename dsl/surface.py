@@ -61,6 +61,8 @@ def as_expr(value: Any, dtype: Any = None) -> Expr:
         return FUNCTIONS["stack"]([as_expr(v) for v in value])
     foreign: Any = value if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) else None
     array = np.asarray(value, dtype=dtype) if foreign is None else np.asarray(np.from_dlpack(foreign))
+    if array.dtype == object and array.size and all(isinstance(v, (Size, int, float)) for v in array.flat):
+        return as_expr(array.tolist() if array.ndim else array.item(), dtype)       # np.arange(n), np.array([n, 2])
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
         raise DTypeError(f"an array of dtype {array.dtype} cannot enter an expression: "
                          "bool, integers, float32 and float64 can; convert it with .astype(...)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from . import nest, size
-from .errors import PullbackError, ShapeError
+from .errors import DTypeError, PullbackError, ShapeError
 from .loop import Body
-from .node import Expr, make, rewrite, toposort, where
-from .primitives import transpose
+from .node import Expr, is_own, make, rewrite, toposort, where
+from .primitives import cast, transpose
 from .size import Dim, Guards, Size, tracing
 from .surface import as_expr, size_value, specialize
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What one compilation knows of an input: dtype, which axes have size 1, memory order ('C' or 'F'), and whether it is a
-    Python number, which never widens an array."""
+    """What one compilation knows of an input: dtype, which axes have size 1, memory order ('C' or 'F'), and whether
+    it is a Python number, which never widens an array.
+    """
 
     dtype: str
     ones: tuple[bool, ...]
@@ -30,8 +32,9 @@ class Kind:
 
 @dataclass
 class Traced:
-    """A typed graph. `inputs` are the variables as they lie in memory (an F-ordered array by its transpose), `symbols` the size
-    symbols of each input's axes in memory order, `structure` the nest of the results."""
+    """A typed graph. `inputs` are the variables as they lie in memory (an F-ordered array by its transpose),
+    `symbols` the size symbols of each input's axes in memory order, `structure` the nest of the results.
+    """
 
     inputs: list[Expr]
     outputs: list[Expr]
@@ -41,10 +44,17 @@ class Traced:
 
     def sizes_of(self, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
         """The value of every size symbol for inputs of these shapes in memory order."""
-        return {str(d): n for dims, shape in zip(self.symbols, shapes, strict=True) for d, n in zip(dims, shape, strict=True) if isinstance(d, Size)}
+        return {
+            str(d): n
+            for dims, shape in zip(self.symbols, shapes, strict=True)
+            for d, n in zip(dims, shape, strict=True)
+            if isinstance(d, Size)
+        }
 
 
-def trace(build: Callable[[list[Expr]], Any], names: Sequence[str], kinds: Sequence[Kind], shapes: Sequence[tuple[int, ...]]) -> Traced:
+def trace(
+    build: Callable[[list[Expr]], Any], names: Sequence[str], kinds: Sequence[Kind], shapes: Sequence[tuple[int, ...]]
+) -> Traced:
     """Run `build` on typed variables of the given kinds; `shapes` (in memory order) are those of the present call."""
     guards = Guards()
     leaves, inputs, symbols = [], [], []
@@ -60,14 +70,31 @@ def trace(build: Callable[[list[Expr]], Any], names: Sequence[str], kinds: Seque
         inputs.append(variable)
         symbols.append(tuple(dims))
         leaves.append(transpose(variable, tuple(reversed(range(len(dims))))) if kind.order == "F" else variable)
-    with tracing(guards):
-        found, structure = nest.flatten(build(leaves))
-        outputs = [as_expr(x) for x in found]
-        untyped = next((x for x in outputs if x.dtype is None), None)
-        if untyped is not None:
-            raise PullbackError(f"the result {untyped} contains a variable that is no argument{where(untyped)}: pass it as an argument")
-        *outputs, = with_sizes([*outputs, *inputs], guards)
+    try:
+        with tracing(guards):
+            found, structure = nest.flatten(build(leaves))
+            outputs = [as_expr(x) for x in found]
+            untyped = next((x for x in outputs if x.dtype is None), None)
+            if untyped is not None:
+                free = next(n for n in toposort([untyped]) if n.op == "var" and n.dtype is None)
+                raise PullbackError(f"the result {untyped} contains the variable {free.attrs[0]!r}, which is no "
+                                    f"argument{where(untyped)}: pass it as an argument")
+            outputs = with_sizes([*outputs, *inputs], guards)
+    except PullbackError as error:
+        _locate(error)
+        raise
     return Traced(outputs[len(found):], outputs[: len(found)], symbols, structure, guards)
+
+
+def _locate(error: PullbackError) -> None:
+    """Add to an error's text the line of the user's code that it came through, unless it names one."""
+    text, walk, line = str(error), error.__traceback__, ""
+    while walk is not None:
+        if not is_own(walk.tb_frame):
+            line = f"{walk.tb_frame.f_code.co_filename}:{walk.tb_lineno}"
+        walk = walk.tb_next
+    if line and not re.search(r"\.py:\d+|>:\d+", text):
+        error.args = (f"{text}\n  at {line}",)
 
 
 def with_sizes(roots: Sequence[Expr], guards: Guards) -> list[Expr]:
@@ -95,8 +122,9 @@ def expression_builder(results: Any, variables: Sequence[Expr]) -> Callable[[lis
     leaves, structure = nest.flatten(results)
 
     def build(typed: list[Expr]) -> Any:
-        check_declared(variables, typed)
-        return nest.unflatten(structure, specialize([as_expr(x) for x in leaves], dict(zip(variables, typed, strict=True))))
+        typed = check_declared(variables, typed)
+        known = dict(zip(variables, typed, strict=True))
+        return nest.unflatten(structure, specialize([as_expr(x) for x in leaves], known))
 
     return build
 
@@ -108,33 +136,41 @@ def variables_of(results: Any) -> list[Expr]:
         if node.op == "var":
             other = found.setdefault(node.attrs[0], node)
             if other is not node:
-                raise PullbackError(f"two variables are called {node.attrs[0]!r} with different declarations{where(node)}: "
-                                    "create the variable once, or give one of them another name")
+                raise PullbackError(
+                    f"two variables are called {node.attrs[0]!r} with different declarations{where(node)}: "
+                    "create the variable once, or give one of them another name"
+                )
     return list(found.values())
 
 
-def check_declared(variables: Sequence[Expr], typed: Sequence[Expr]) -> None:
-    """Refuse arrays that contradict the declarations: rank, sizes, equal names of sizes, dtype."""
+def check_declared(variables: Sequence[Expr], typed: Sequence[Expr]) -> list[Expr]:
+    """`typed` as declared; refuses what contradicts the declarations: dtype, rank, sizes, equal names of sizes."""
     sizes: dict[str, tuple[str, Dim]] = {}
+    result = []
     for variable, given in zip(variables, typed, strict=True):
-        name, *rest = variable.attrs
-        shape, dtype = (*rest, None, None)[:2]
-        if dtype is not None and np.dtype(dtype) != given.dtype and "weak" not in given.attrs:
-            raise PullbackError(f"the variable {name!r} was declared {np.dtype(dtype)}{where(variable)}, got an array of {given.dtype}: "
-                                f"convert it with .astype('{np.dtype(dtype)}')")
-        if shape is None or shape == "weak":
+        name, shape, dtype = variable.attrs
+        result.append(given if dtype is None else _of_declared_dtype(variable, given, np.dtype(dtype)))
+        if shape is None:
             continue
         if len(shape) != len(given.shape):
-            raise ShapeError(f"the variable {name!r} was declared with shape {shape}{where(variable)}, got an array of {len(given.shape)} axes")
+            raise ShapeError(f"the variable {name!r} was declared with shape {shape}{where(variable)}, "
+                             f"got an array of {len(given.shape)} axes")
         for axis, (declared, dim) in enumerate(zip(shape, given.shape, strict=True)):
-            first = sizes.setdefault(declared, (name, dim)) if isinstance(declared, str) else (name, declared)
+            named = isinstance(declared, str)
+            first = sizes.setdefault(declared, (name, dim)) if named else (name, declared)
             if declared is not None and not size.equal(first[1], dim):
-                value = size.evaluate(dim, guards_values())
-                expected = size.evaluate(first[1], guards_values())
-                raise ShapeError(f"axis {axis} of {name!r} was declared {declared!r}{where(variable)} and has {value} elements, expected {expected}"
-                                 + (f" as in {first[0]!r}" if isinstance(declared, str) else ""))
+                raise ShapeError(f"axis {axis} of {name!r} was declared {declared!r}{where(variable)} and has "
+                                 f"{size.show(dim)} elements, expected {size.show(first[1])}"
+                                 + (f" as in {first[0]!r}" if named else ""))
+    return result
 
 
-def guards_values() -> dict[str, int]:
-    guards = size.active_guards()
-    return {} if guards is None else guards.values
+def _of_declared_dtype(variable: Expr, given: Expr, dtype: np.dtype) -> Expr:
+    """A Python number takes the declared dtype where its kind allows it; an array has it already."""
+    if given.dtype == dtype:
+        return given
+    if "weak" in given.attrs and "biuf".index(dtype.kind) >= "biuf".index(given.dtype.kind):
+        return cast(given, dtype)
+    what = "a Python number" if "weak" in given.attrs else "an array"
+    raise DTypeError(f"the variable {variable.attrs[0]!r} was declared {dtype}{where(variable)}, got {what} of "
+                     f"{given.dtype}: convert it with np.asarray(value, {dtype.name!r})")

@@ -1,157 +1,142 @@
 """`compile`: a program of expressions or a function, called on arrays.
 
-A call is looked up by the kinds of its inputs (dtype, rank, axes of size 1, memory order); a new kind, or sizes under which an earlier
-trace took another turn, is traced and compiled. What a call does in the common case is: a key, a dictionary, one native call.
+A call is looked up by the kinds of its inputs (dtype, rank, axes of size 1, memory order); a new kind, or sizes under
+which an earlier trace took another turn, is traced and compiled. What a call does in the common case is: a key, a
+dictionary, one native call.
 """
 
 from __future__ import annotations
 
-import inspect
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..dsl import nest, size
 from ..dsl.errors import DeviceError, DTypeError, PullbackError, ShapeError
-from ..dsl.node import FUNCTIONS, Expr, rebuild, rewrite, toposort
-from ..dsl.surface import size_value
-from ..dsl.trace import Traced, expression_builder, trace, variables_of
+from ..dsl.node import FUNCTIONS, Expr, rebuild, rewrite, toposort, where
+from ..dsl.surface import as_expr, size_value
+from ..dsl.trace import Kind, Traced, trace, variables_of
 from . import reference
+from .binding import Binding, bind_function, bind_variables, fast_key, signature_of
 from .execute_cpu import Call, Executable, build
 from .inputs import Given, ready
 
 _lock = threading.RLock()
-_FAST = (np.ndarray, float, int, bool)
+if hasattr(os, "register_at_fork"):     # no thread of a child would ever release it
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+_MOST_FAST = 1024
+_LEAF = nest.flatten(0.0)[1]
 
 
 class Compiled:
     """A compiled program; see `compile`. Call it on arrays; its members show what it does."""
 
-    def __init__(self, target: Any, device: str = "auto", args: Sequence[Any] | None = None, donate: Sequence[Any] = (), precision: str | None = None) -> None:
+    def __init__(self, target: Any, device: str = "auto", args: Sequence[Any] | None = None,
+                 donate: Sequence[Any] = (), precision: str | None = None) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise DeviceError(f"device is 'cpu', 'cuda' or 'auto', not {device!r}")
-        self.device, self.target, self.donate, self.precision = device, target, tuple(donate), precision
+        self.device, self.donate, self.precision = device, tuple(donate), precision
         self._entries: dict[Any, list[tuple[Traced, Any]]] = {}
         self._fast: dict[Any, tuple[Call, Any]] = {}
         self.log: list[dict[str, Any]] = []
         self.last: tuple[Traced, Any] | None = None
-        self._function = target if callable(target) and not isinstance(target, Expr) else None
+        self._function: Any = target if callable(target) and not isinstance(target, Expr) else None
+        self.variables: list[Expr] = []
         if self._function is None:
+            self.target = nest.map_leaves(_result, target)     # arrays as they are now
             self.variables = variables_of(target)
             self._positional = self._order(args)
             self.__name__ = "program"
         else:
-            self.signature = inspect.signature(target)
+            self.target = target
+            self.signature = signature_of(target)
+            self._positional = list(self.signature.parameters)
             self.__name__ = getattr(target, "__name__", "program")
             self.__doc__ = getattr(target, "__doc__", None)
 
     def _order(self, args: Sequence[Any] | None) -> list[str]:
         names = [v.attrs[0] for v in self.variables]
-        wanted = [a if isinstance(a, str) else a.attrs[0] for a in args or ()]
-        if args is not None and set(wanted) != set(names):
-            raise TypeError(f"args lists {wanted}, but the program's variables are {names}")
+        wanted = [a.attrs[0] if isinstance(a, Expr) and a.op == "var" else a for a in args or ()]
+        if args is not None and sorted(map(str, wanted)) != sorted(names):
+            raise TypeError(f"args lists {wanted}, but the program's variables are {names}: name each of them once")
         return wanted
 
     # calling ---------------------------------------------------------------------------------------------------
-    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         if out is None and self.device != "cuda":
-            key = _fast_key(args, kwargs)
+            key = fast_key(args, kwargs)
             found = self._fast.get(key) if key is not None else None
             if found is not None:
                 call, structure = found
                 values = args if not kwargs else (*args, *kwargs.values())
                 results = call.run([v if type(v) is np.ndarray else np.asarray(v) for v in values])
                 return results[0] if structure is None else nest.unflatten(structure, results)
+        elif out is not None and "out" in [*self._positional, *(v.attrs[0] for v in self.variables)]:
+            kwargs["out"], out = out, None              # the program's own
         return self._call(args, kwargs, out)
 
     def _call(self, args: tuple, kwargs: dict[str, Any], out: Any) -> Any:
-        names, values, builder, static = self._bind(args, kwargs)
-        if any(isinstance(v, Expr) for v in values):
-            return builder([v if isinstance(v, Expr) else FUNCTIONS["asarray"](v) for v in values])
-        if self._on_cuda(values):
-            return self._call_cuda(names, values, builder, static, out)
-        arrays, given = [], []
-        for name, value in zip(names, values, strict=True):
-            array, facts = ready(value, name)
-            arrays.append(array)
-            given.append(facts)
-        traced, executable = self.entry("cpu", names, given, builder, static)
+        binding = self.bind(args, kwargs)
+        if any(isinstance(v, Expr) for v in binding.values):
+            return binding.builder([v if isinstance(v, Expr) else FUNCTIONS["asarray"](v) for v in binding.values])
+        if self._on_cuda(binding.values):
+            return self._call_cuda(binding, out)
+        inputs = [ready(v, name) for name, v in zip(binding.names, binding.values, strict=True)]
+        arrays, given = [a for a, _ in inputs], [g for _, g in inputs]
+        traced, executable = self.entry("cpu", binding, given)
         call = executable.call_for([g.shape for g in given])
-        structure = None if nest.same_structure(traced.structure, _LEAF) else traced.structure
-        key = _fast_key(args, kwargs) if self._in_call_order(names, args, kwargs) and not any(g.copied or g.kind.order == "F" for g in given) else None
-        if key is not None:
-            self._fast[key] = (call, structure)
+        if all(g.plain for g in given) and [*self._positional[: len(args)], *kwargs] == binding.names:
+            self._remember(args, kwargs, call, traced.structure)
         results = call.run(arrays) if out is None else _written(call, arrays, out, traced)
         return nest.unflatten(traced.structure, results)
 
-    def _in_call_order(self, names: list[str], args: tuple, kwargs: dict[str, Any]) -> bool:
-        """Whether the inputs are the arguments as they come, so that a fast call needs no binding."""
-        given = [*self._parameters()[: len(args)], *kwargs]
-        return given == names
+    def _remember(self, args: tuple, kwargs: dict[str, Any], call: Call, structure: Any) -> None:
+        """Let the next call with inputs like these, which come in the order of the program's, skip the binding."""
+        key = fast_key(args, kwargs)
+        if key is not None:
+            if len(self._fast) >= _MOST_FAST:
+                self._fast.clear()
+            self._fast[key] = call, None if nest.same_structure(structure, _LEAF) else structure
 
-    def _parameters(self) -> list[str]:
-        return list(self.signature.parameters) if self._function is not None else self._positional
-
-    def _bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list[str], list[Any], Callable[[list[Expr]], Any], Any]:
-        """Names and values of the inputs, the function that builds the graph from expressions, and the static part of the key."""
+    def bind(self, args: tuple, kwargs: dict[str, Any]) -> Binding:
+        """The inputs of a call; TypeError, with the name, for what is missing, unknown or given twice."""
         if self._function is None:
-            return self._bind_variables(args, kwargs)
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self.__name__}{self.signature}: {error}") from None
-        leaves, structure = nest.flatten((bound.args, bound.kwargs))
-        names = _leaf_names(self.signature, bound)
-        dynamic = [i for i, x in enumerate(leaves) if not _is_static(x)]
-        fixed = {i: x for i, x in enumerate(leaves) if _is_static(x)}
-        function = self._function
-
-        def builder(typed: list[Expr]) -> Any:
-            values: dict[int, Any] = {**fixed, **dict(zip(dynamic, typed, strict=True))}
-            positional, named = nest.unflatten(structure, [values[i] for i in range(len(leaves))])
-            return function(*positional, **named)
-
-        return [names[i] for i in dynamic], [leaves[i] for i in dynamic], builder, (structure, tuple(fixed.items()))
-
-    def _bind_variables(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list[str], list[Any], Callable[[list[Expr]], Any], Any]:
-        names = [v.attrs[0] for v in self.variables]
-        if len(args) > len(self._positional):
-            hint = f"; give compile(..., args={names}) an order to call by position" if not self._positional else ""
-            raise TypeError(f"the program takes {len(self._positional)} arguments by position, got {len(args)}{hint}")
-        values = dict(zip(self._positional, args, strict=False))
-        for name, value in kwargs.items():
-            if name not in names:
-                raise TypeError(f"the program has no variable {name!r}: its variables are {', '.join(names) or 'none'}")
-            if name in values:
-                raise TypeError(f"the variable {name!r} is given twice")
-            values[name] = value
-        missing = [n for n in names if n not in values]
-        if missing:
-            raise TypeError(f"the program needs {', '.join(missing)}: call it as f({', '.join(f'{n}=...' for n in names)})")
-        return names, [values[n] for n in names], expression_builder(self.target, self.variables), None
+            return bind_variables(self.target, self.variables, self._positional, args, kwargs)
+        return bind_function(self._function, self.__name__, self.signature, args, kwargs)
 
     # compiling -------------------------------------------------------------------------------------------------
-    def entry(self, device: str, names: Sequence[str], given: Sequence[Given], builder: Callable[[list[Expr]], Any], static: Any) -> tuple[Traced, Any]:
+    def entry(self, device: str, binding: Binding, given: Sequence[Given]) -> tuple[Traced, Any]:
         """The program for inputs of these kinds and sizes, traced and compiled if it is new."""
-        kinds = tuple(g.kind for g in given)
-        key = (device, kinds, static)
+        key = (device, tuple(g.kind for g in given), binding.static)
         shapes = [g.shape for g in given]
+        found = self._find(key, shapes)
+        if found is None:
+            with _lock:
+                found = self._find(key, shapes) or self._make(key, binding, given)
+        self.last = found
+        return found
+
+    def _find(self, key: tuple, shapes: Sequence[tuple[int, ...]]) -> tuple[Traced, Any] | None:
         for traced, executable in self._entries.get(key, ()):
-            if _holds(traced, shapes):
-                self.last = traced, executable
+            if not traced.guards.facts or traced.guards.hold(traced.sizes_of(shapes)):
                 return traced, executable
-        with _lock:
-            reason = self._new(key, given)
-            traced = trace(builder, names, kinds, shapes)
-            executable = build(traced) if device == "cpu" else _build_cuda(traced)
-            self._entries.setdefault(key, []).append((traced, executable))
-            self.log.append({"device": device, "reason": reason, "inputs": list(zip(names, given, strict=True)), "timing": executable.timing, "guards": traced.guards.facts})
-            self.last = traced, executable
+        return None
+
+    def _make(self, key: tuple, binding: Binding, given: Sequence[Given]) -> tuple[Traced, Any]:
+        device, kinds, _ = key
+        reason = self._reason(key)
+        traced = trace(binding.builder, binding.names, kinds, [g.shape for g in given])
+        executable = build(traced) if device == "cpu" else _build_cuda(traced)
+        self._entries.setdefault(key, []).append((traced, executable))
+        inputs = list(zip(binding.names, given, strict=True))
+        self.log.append({"device": device, "reason": reason, "inputs": inputs, "timing": executable.timing,
+                         "guards": traced.guards.facts})
         return traced, executable
 
-    def _new(self, key: tuple, given: Sequence[Given]) -> str:
+    def _reason(self, key: tuple) -> str:
         """Which part of the key was new."""
         if not self._entries:
             return "first call"
@@ -159,52 +144,53 @@ class Compiled:
             return "sizes that answer a comparison differently"
         device, kinds, _ = key
         for other_device, other, _ in self._entries:
-            if len(other) == len(kinds):
-                for at, (a, b) in enumerate(zip(kinds, other, strict=True)):
-                    for part in ("dtype", "ones", "order", "weak"):
-                        if getattr(a, part) != getattr(b, part):
-                            what = {"ones": "rank or axes of size 1", "order": "memory order", "weak": "Python number or array"}.get(part, part)
-                            return f"input {at}: {what} {getattr(b, part)} became {getattr(a, part)}"
-                if other_device != device:
-                    return f"device {device}"
+            difference = _difference(kinds, other) if len(other) == len(kinds) else None
+            if difference is not None:
+                return difference
+            if other_device != device:
+                return f"device {device}"
         return "structure of the arguments"
 
     # devices ---------------------------------------------------------------------------------------------------
     def _on_cuda(self, values: Sequence[Any]) -> bool:
-        return self.device == "cuda" or self.device == "auto" and any(hasattr(v, "__cuda_array_interface__") for v in values)
+        if self.device == "auto":
+            return any(hasattr(v, "__cuda_array_interface__") for v in values)
+        return self.device == "cuda"
 
-    def _call_cuda(self, names: list[str], values: list[Any], builder: Callable[[list[Expr]], Any], static: Any, out: Any) -> Any:
+    def _call_cuda(self, binding: Binding, out: Any) -> Any:
         from .cuda import device_arrays, require_device
 
         require_device()
-        arrays, given = device_arrays(names, values)
-        traced, executable = self.entry("cuda", names, given, builder, static)
-        results = executable.run(arrays, [g.shape for g in given])
         if out is not None:
             raise DeviceError("out= is not supported on CUDA: use the returned arrays")
+        arrays, given = device_arrays(binding.names, binding.values)
+        traced, executable = self.entry("cuda", binding, given)
+        results = executable.run(arrays, [g.shape for g in given])
         return nest.unflatten(traced.structure, results)
 
     # reading ---------------------------------------------------------------------------------------------------
-    def lower(self, *args: Any, **kwargs: Any) -> Any:
-        """The program for these arguments, to be read before it runs; see `Lowered`."""
+    def lower(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The program for these arguments, to be read before it runs; see `Lowered`. `source` and `explain` show it."""
         from .lowered import Lowered
 
-        names, values, builder, static = self._bind(args, kwargs)
-        given = [ready(v, n)[1] for n, v in zip(names, values, strict=True)]
-        return Lowered(self, names, given, builder, static)
+        binding = self.bind(args, kwargs)
+        given = [ready(v, n)[1] for n, v in zip(binding.names, binding.values, strict=True)]
+        lowered = Lowered(self, binding, given)
+        self.last = lowered.traced, None
+        return lowered
 
     def source(self, target: str | None = None) -> str:
-        """The generated text of the last program called: 'cpu' (Python for Numba) or 'cuda' (CUDA C++)."""
-        from .lowered import program_text
+        """The generated text of the last program: 'cpu' (Python for Numba) or 'cuda' (CUDA C++)."""
+        from .lowered import text_of
 
-        return program_text(self._last_traced(), target or ("cpu" if self.device == "auto" else self.device))
+        return text_of(self._program(), target or ("cpu" if self.device == "auto" else self.device))
 
     def explain(self) -> str:
-        """A table of the kernels of the last program called: what each fuses, launches, bytes and flops."""
+        """A table of the kernels of the last program: what each fuses, launches, bytes and flops."""
         from .report import explain
 
-        traced, _ = self._last_entry()
-        return explain(self._program(), traced)
+        program = self._program()
+        return explain(program, self._last()[0])
 
     def explain_compile(self) -> str:
         """A table of the compilations so far: which part of the key was new, seconds, disk hit or miss, guards."""
@@ -212,84 +198,74 @@ class Compiled:
 
         return explain_compile(self.log)
 
-    def benchmark(self, *args: Any, repeat: int = 7, **kwargs: Any) -> Any:
+    def benchmark(self, /, *args: Any, repeat: int = 7, **kwargs: Any) -> Any:
         """Compile, first and steady times of a call, GB/s and GFLOP/s."""
         from .report import benchmark
 
         return benchmark(self, args, kwargs, repeat)
 
-    def _last_entry(self) -> tuple[Traced, Any]:
+    def save(self, path: Any) -> None:
+        """Write the compiled programs to a file that `pullback.load` makes callable, without what they came from."""
+        from .artefact import save
+
+        save(self, path)
+
+    def export(self, path: Any) -> None:
+        """Write the text of the last program as a file of its own: 'name.py' (runs under Numba) or 'name.cu'."""
+        from .artefact import export
+
+        export(self, path)
+
+    def _last(self) -> tuple[Traced, Any]:
+        """The last program that was called or lowered; that of a program whose shapes are declared needs neither."""
         if self.last is None:
-            if self._function is None and all(v.shadow is not None for v in self.variables):
-                self.lower_declared()
-            else:
-                raise PullbackError("nothing was compiled yet, so ranks and dtypes are not known: call the program once, or use f.lower(*args)")
-        assert self.last is not None
+            if self._function is not None or any(v.shadow is None for v in self.variables):
+                raise PullbackError("nothing was compiled yet, so ranks and dtypes are not known: "
+                                    "call the program once, or use f.lower(*args)")
+            from .lowered import Lowered
+
+            names = [v.attrs[0] for v in self.variables]
+            binding = bind_variables(self.target, self.variables, names, (None,) * len(names), {})
+            self.last = Lowered(self, binding, _declared(self.variables)).traced, None
         return self.last
-
-    def lower_declared(self) -> None:
-        """Trace a program whose variables all have declared shapes, on sizes that are read from the declarations."""
-        shapes = [tuple(d if isinstance(d, int) else 2 + sum(map(ord, str(d))) % 5 for d in v.shadow.shape) for v in self.variables]  # type: ignore[union-attr]
-        values = {v.attrs[0]: np.zeros(s, v.shadow.dtype) for v, s in zip(self.variables, shapes, strict=True)}  # type: ignore[union-attr]
-        lowered = self.lower(**values)
-        self.last = lowered.traced, None
-
-    def _last_traced(self) -> Traced:
-        return self._last_entry()[0]
 
     def _program(self) -> Any:
         from .lowered import program_of
 
-        traced, executable = self._last_entry()
+        traced, executable = self._last()
         return executable.program if isinstance(executable, Executable) else program_of(traced)
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__} for {self.device}, {len(self.log)} compilations>"
 
 
-_LEAF = nest.flatten(0.0)[1]
+_PARTS = {"dtype": "dtype", "ones": "rank or axes of size 1", "order": "memory order", "weak": "Python number or array"}
 
 
-def _fast_key(args: tuple, kwargs: dict[str, Any]) -> Any:
-    """A key for plain arguments; None where there are nests."""
-    key: list[Any] = list(kwargs)
-    for value in (*args, *kwargs.values()) if kwargs else args:
-        kind = type(value)
-        if kind is np.ndarray:
-            key.append((value.dtype, value.shape, value.strides))
-        elif kind is float or kind is int or kind is bool:
-            key.append(kind)
-        else:
-            return None
-    return tuple(key)
+def _difference(kinds: Sequence[Kind], other: Sequence[Kind]) -> str | None:
+    for at, (new, old) in enumerate(zip(kinds, other, strict=True)):
+        for part, words in _PARTS.items():
+            if getattr(new, part) != getattr(old, part):
+                return f"input {at}: {words} {getattr(old, part)} became {getattr(new, part)}"
+    return None
 
 
-def _holds(traced: Traced, shapes: Sequence[tuple[int, ...]]) -> bool:
-    return not traced.guards.facts or traced.guards.hold(traced.sizes_of(shapes))
+def _declared(variables: Sequence[Expr]) -> list[Given]:
+    """What is known of variables with declared shapes; each named size gets a value of its own."""
+    chosen: dict[str, int] = {}
+    given = []
+    for variable in variables:
+        shadow: Any = variable.shadow
+        shape = tuple(d if isinstance(d, int) else chosen.setdefault(str(d), 12 + 6 * len(chosen))
+                      for d in shadow.shape)
+        given.append(Given(Kind(shadow.dtype.str, tuple(n == 1 for n in shape)), shape))
+    return given
 
 
-def _is_static(value: Any) -> bool:
-    return isinstance(value, (str, bytes)) or callable(value) and not isinstance(value, Expr) and not hasattr(value, "__array__")
-
-
-def _leaf_names(signature: inspect.Signature, bound: inspect.BoundArguments) -> list[str]:
-    """How the user reaches each leaf, as a name: parameter, then keys."""
-    names: list[str] = []
-    positional = list(bound.args)
-    parameters = list(bound.signature.parameters.values())
-    for k, value in enumerate(positional):
-        parameter = parameters[min(k, len(parameters) - 1)]
-        root = parameter.name if parameter.kind is not parameter.VAR_POSITIONAL else f"{parameter.name}_{k}"
-        names += nest.leaf_names(value, root)
-    for name in sorted(bound.kwargs):
-        names += nest.leaf_names(bound.kwargs[name], name)
-    return [_readable(n) for n in names]
-
-
-def _readable(path: str) -> str:
-    """params['w'][0] as params_w_0."""
-    text = "".join(c if c.isalnum() or c == "_" else "_" for c in path.replace("']", "").replace("['", "_").replace("]", "").replace("[", "_"))
-    return text.strip("_") or "x"
+def _result(leaf: Any) -> Expr:
+    if isinstance(leaf, (str, bytes)):
+        raise TypeError(f"compile takes an expression, a nest of expressions or a function, not {leaf!r}")
+    return as_expr(leaf)
 
 
 def _written(call: Call, arrays: Sequence[np.ndarray], out: Any, traced: Traced) -> list[np.ndarray]:
@@ -298,13 +274,18 @@ def _written(call: Call, arrays: Sequence[np.ndarray], out: Any, traced: Traced)
     if not nest.same_structure(structure, traced.structure):
         raise ShapeError(f"out has the structure {structure}, the result is {traced.structure}")
     direct: list[np.ndarray | None] = []
-    for target, (shape, dtype) in zip(targets, call.results, strict=True):
+    for k, (target, (shape, dtype)) in enumerate(zip(targets, call.results, strict=True)):
         if not isinstance(target, np.ndarray) or not target.flags.writeable:
             raise DTypeError("out holds writable NumPy arrays")
-        if target.shape != shape or target.dtype != dtype:
-            raise ShapeError(f"out has shape {target.shape} and dtype {target.dtype}, the result is {shape} of {dtype}")
-        usable = target.flags.c_contiguous and target.flags.aligned and not any(np.may_share_memory(target, a) for a in arrays)
-        direct.append(target if usable and not any(t is not target and np.may_share_memory(t, target) for t in targets) else None)
+        if target.shape != shape:
+            raise ShapeError(f"out has shape {target.shape}, the result {shape}")
+        if target.dtype != dtype:
+            raise DTypeError(f"out has dtype {target.dtype}, the result {dtype}")
+        if any(np.may_share_memory(target, other) for other in targets[:k]):
+            raise PullbackError("two arrays of out share memory, and one result would overwrite the other: "
+                                "give each result an array of its own")
+        usable = target.flags.c_contiguous and target.flags.aligned
+        direct.append(target if usable and not any(np.may_share_memory(target, a) for a in arrays) else None)
     results = call.run(arrays, direct)
     for target, result in zip(targets, results, strict=True):
         if result is not target:
@@ -318,12 +299,14 @@ def _build_cuda(traced: Traced) -> Any:
     return build_cuda(traced)
 
 
-def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None, donate: Sequence[Any] = (), precision: str | None = None) -> Compiled:
+def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None, donate: Sequence[Any] = (),
+            precision: str | None = None) -> Compiled:
     """Compile an expression, a nest of expressions or a Python function into fused kernels.
 
-    `device`: 'cpu', 'cuda', or 'auto' (where the inputs live). Expressions are called by variable name, `f(w=W, x=X)`; `args` fixes
-    a positional order. Functions keep their signature. Inputs are arrays, Python numbers or nests of them; results are new
-    NumPy arrays (CuPy on CUDA) in the same nest. Raises TypeError for a wrong argument name, DTypeError, ShapeError, DeviceError.
+    `device`: 'cpu', 'cuda', or 'auto' (where the inputs live). Expressions are called by variable name, `f(w=W, x=X)`;
+    `args` fixes a positional order. Functions keep their signature. Inputs are arrays, Python numbers or nests of them;
+    results are new NumPy arrays (CuPy on CUDA) in the same nest. Raises TypeError for a wrong argument name,
+    DTypeError, ShapeError, DeviceError.
 
     >>> import numpy as np, pullback as pb
     >>> f = pb.compile(pb.Var('w') @ pb.Var('x') + pb.Var('b'))
@@ -337,13 +320,23 @@ def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None
 
 def evaluate(expression: Expr, device: str = "cpu") -> Any:
     """The value of an expression without free variables; sizes in it are taken as they are now, behind guards."""
-    if expression.dtype is None:
-        names = [v.attrs[0] for v in variables_of(expression)]
-        if names:
-            raise PullbackError(f"the expression {expression} has free variables ({', '.join(names)}): compile it and call it, for example pb.compile(expr)({names[0]}=...)")
-    known = rewrite([expression], lambda node, args: size_value(size.fix(node.attrs[0]), node.dtype) if node.op == "size" else rebuild(node, args))[0]
+    nodes = toposort([expression])
+    names = [n.attrs[0] for n in nodes if n.op == "var"]
+    if names and expression.dtype is not None:
+        raise PullbackError(f"the value of the expression {expression} is not known while the program is built"
+                            f"{where(expression)}: use the expression itself, with pb.sin and the like for math.sin, "
+                            "x.astype('float64') for float(x); a number that chooses the program is no argument, "
+                            "but a default or a closure")
+    if names:
+        raise PullbackError(f"the expression {expression} has free variables ({', '.join(names)}): "
+                            f"compile it and call it, for example pb.compile(expr)({names[0]}=...)")
+
+    def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        return size_value(size.fix(node.attrs[0]), node.dtype) if node.op == "size" else rebuild(node, args)
+
+    known = rewrite([expression], rule)[0]
     if device == "cpu" and all(not node.shape for node in toposort([known])):
-        result = reference.evaluate([known], {}, {})[0]                 # a handful of scalars is not worth a compilation
+        result = reference.evaluate([known], {}, {})[0]          # a handful of scalars is not worth a compilation
     else:
         result = Compiled(lambda: known, device)()
     return result if result.ndim else result[()]

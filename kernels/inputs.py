@@ -22,6 +22,11 @@ class Given:
     shape: tuple[int, ...]
     copied: str = ""
 
+    @property
+    def plain(self) -> bool:
+        """Whether the argument is read where it lies, in row-major order."""
+        return not self.copied and self.kind.order == "C"
+
 
 def ready(value: Any, name: str) -> tuple[Any, Given]:
     """`value` as an array that a CPU kernel can read, and what is known of it. Raises DTypeError for what no kernel
@@ -34,11 +39,10 @@ def ready(value: Any, name: str) -> tuple[Any, Given]:
     if array.dtype != dtype or not array.dtype.isnative:
         array, reason = array.astype(dtype), f"byte order of {array.dtype.str}"
     order = "C"
+    if not array.flags.c_contiguous and array.flags.f_contiguous:
+        array, order = array.T, "F"
     if not array.flags.c_contiguous:
-        if array.flags.f_contiguous:
-            array, order = array.T, "F"
-        else:
-            array, reason = np.ascontiguousarray(array), f"strides {array.strides}"
+        array, reason = np.ascontiguousarray(array), f"strides {array.strides}"
     elif not array.flags.aligned:
         array, reason = array.copy(), "alignment"
     return array, Given(Kind(dtype.str, tuple(n == 1 for n in array.shape), order, weak), array.shape, reason)
@@ -46,6 +50,9 @@ def ready(value: Any, name: str) -> tuple[Any, Given]:
 
 def _as_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray):
+            raise DTypeError(f"argument {name!r} is a masked array, and kernels would ignore the mask: "
+                             "pass .filled(value), or the data and the mask and choose with pb.where")
         return np.asarray(value)
     if isinstance(value, (*WEAK, np.generic)):
         if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:

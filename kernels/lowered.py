@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..codegen.chunks import chunking
 from ..codegen.cost import Cost, cost_of
 from ..codegen.describe import describe
-from ..codegen.memory import buffer_bytes
 from ..codegen.plan import plan
 from ..codegen.program import Program
 from ..dsl import nest, size
 from ..dsl.errors import PullbackError
-from ..dsl.node import Expr
 from ..dsl.trace import Traced, trace
 from .inputs import Given
 
 if TYPE_CHECKING:
+    from .binding import Binding
     from .compiled import Compiled
 
 TEXTS = ("graph", "program", "cpu", "cuda")
@@ -31,16 +31,9 @@ class Lowered:
     `as_text('graph' | 'program' | 'cpu' | 'cuda')`, `cost()` (bytes and flops), `memory()` (bytes), `compile()`.
     """
 
-    def __init__(
-        self,
-        compiled: Compiled,
-        names: Sequence[str],
-        given: Sequence[Given],
-        builder: Callable[[list[Expr]], Any],
-        static: Any,
-    ) -> None:
-        self._compiled, self._arguments = compiled, (names, given, builder, static)
-        self.traced = trace(builder, names, [g.kind for g in given], [g.shape for g in given])
+    def __init__(self, compiled: Compiled, binding: Binding, given: Sequence[Given]) -> None:
+        self._compiled, self._binding = compiled, binding
+        self.traced = trace(binding.builder, binding.names, [g.kind for g in given], [g.shape for g in given])
         self.values = self.traced.sizes_of([g.shape for g in given])
         self.given = list(given)
         self._program: Program | None = None
@@ -63,10 +56,8 @@ class Lowered:
 
     def compile(self) -> Compiled:
         """Compile for these arguments now; returns the compiled program."""
-        names, given, builder, static = self._arguments
-        self._compiled.entry(
-            "cpu" if self._compiled.device == "auto" else self._compiled.device, names, given, builder, static
-        )
+        device = "cpu" if self._compiled.device == "auto" else self._compiled.device
+        self._compiled.entry(device, self._binding, self.given)
         return self._compiled
 
     def cost(self) -> dict[str, int]:
@@ -76,12 +67,16 @@ class Lowered:
         return {"bytes": size.evaluate(total.bytes, values), "flops": size.evaluate(total.flops, values)}
 
     def memory(self) -> dict[str, int]:
-        """Bytes of arguments, outputs, temporaries and residuals of one call, and their sum `peak`."""
+        """Bytes of arguments, outputs, temporaries and residuals of one call, and their sum `peak`.
+
+        Inputs that have to be copied first (strides, byte order) count once more among the temporaries.
+        """
         values = self._all_sizes()
-        arguments = sum(int(np.prod(g.shape)) * np.dtype(g.kind.dtype).itemsize for g in self.given)
-        buffers = [b for b in self.program.buffers.values() if b.kind == "output"]
-        outputs = sum(size.evaluate(buffer_bytes(b), values) for b in buffers)
-        temporaries = size.evaluate(self.program.workspace, values)
+        sizes = [math.prod(g.shape) * np.dtype(g.kind.dtype).itemsize for g in self.given]
+        arguments = sum(sizes)
+        outputs = sum(size.evaluate(size.product(x.shape), values) * x.dtype.itemsize for x in self.traced.outputs)
+        copies = sum(n for n, g in zip(sizes, self.given, strict=True) if g.copied)
+        temporaries = size.evaluate(self.program.workspace, values) + copies
         return {
             "arguments": arguments,
             "outputs": outputs,
@@ -96,10 +91,6 @@ class Lowered:
 
 def program_of(traced: Traced) -> Program:
     return plan(traced.outputs, traced.inputs)
-
-
-def program_text(traced: Traced, target: str) -> str:
-    return text_of(program_of(traced), target)
 
 
 def text_of(program: Program, target: str) -> str:
