@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ..dsl.loop import Loop
 from ..dsl.node import FUNCTIONS, Expr, make, rebuild, rewrite, toposort
@@ -150,9 +151,10 @@ def _context(
     for node in toposort(outputs):
         if node.op == "const" and node.shape != ():
             context.store(node, "constant", "const")
-    for node, wish in zip(results, wishes or ["out"] * len(results), strict=True):
+    for output, node, wish in zip(outputs, results, wishes or ["out"] * len(results), strict=True):
         if node not in context.stored:
-            context.store(node, wish, "output")
+            name = context.store(node, wish, "output")
+            context.buffers[name] = replace(context.buffers[name], shape=output.shape)
     return context
 
 
