@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..dsl import ops, primitives
-from ..dsl.node import Expr, rebuild, rewrite
+from ..dsl.node import Expr, make, rebuild, rewrite, toposort
 from .contractions import lower_contraction
 from .machine import LIBM, routine
 
@@ -18,12 +19,30 @@ def lowered(outputs: list[Expr]) -> list[Expr]:
     """`outputs` with contractions as matrix products or sums, and rows without a machine operation or routine as
     simpler rows.
     """
-    return rewrite(outputs, _rule)
+    return rewrite(_with_transposes(outputs), _rule)
+
+
+def _with_transposes(outputs: list[Expr]) -> list[Expr]:
+    """`outputs` with the transpose of a product that nobody else reads as the product in that order."""
+    order = toposort(outputs)
+    uses = Counter(a for node in order for a in node.args)
+    uses.update(outputs)
+
+    def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.op != "transpose" or args[0].op != "contract" or uses[node.args[0]] > 1:
+            return rebuild(node, args)
+        labels = args[0].attrs[2]
+        turned = (*args[0].attrs[:2], "".join(labels[p] for p in node.attrs[0]))
+        return make("contract", args[0].args, turned, node.dtype, node.shape)
+
+    return rewrite(outputs, rule)
 
 
 def _rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
     if node.op == "contract":
         return lower_contraction(node, args)
+    if node.op in ("logsumexp", "softmax"):
+        return _again(_of_exponentials(node, args[0]), args)
     node = rebuild(node, args)
     if node.op in ops.ROWS:
         expansion = _expansion(node.op, args[-1].dtype.name)
@@ -35,6 +54,21 @@ def _rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
 def _again(expanded: Expr, args: tuple[Expr, ...]) -> Expr:
     """The rows of an expansion may need expansion themselves; its arguments are done."""
     return rewrite([expanded], _rule, {a: a for a in args})[0]
+
+
+def _of_exponentials(node: Expr, x: Expr) -> Expr:
+    """`logsumexp` or `softmax` of x by exponentials relative to the maximum, which both share."""
+    axes = node.attrs[0]
+    kept = tuple(i for i in range(len(x.shape)) if i not in axes)
+    top = primitives.reduce(x, "maximum", axes)
+    top = primitives.scalar("where", primitives.scalar("isfinite", top), top, 0)
+    below = primitives.elementwise("subtract", x, primitives.broadcast(top, kept, x.shape))
+    powers = primitives.elementwise("exp", below)
+    total = primitives.reduce(powers, "add", axes)
+    if node.op == "logsumexp":
+        return primitives.elementwise("add", top, primitives.elementwise("log", total))
+    share = primitives.scalar("divide", 1, primitives.scalar("where", primitives.scalar("equal", total, 0), 1, total))
+    return primitives.elementwise("multiply", powers, primitives.broadcast(share, kept, x.shape))
 
 
 @cache
