@@ -8,6 +8,7 @@ import numpy as np
 
 from . import creation, einsum, joining, neighbours, operators, ops, protocols  # noqa: F401  (they register functions)
 from .aliases import ALIASES, INTERNAL
+from .control import associative_scan, fori_loop, scan, while_loop
 from .node import FUNCTIONS
 
 _NAMES = (
@@ -15,7 +16,7 @@ _NAMES = (
     "astype", "divmod", "imag", "isclose", "nan_to_num", "real", "conj",
     # folds
     "sum", "prod", "min", "max", "ptp", "any", "all", "count_nonzero", "mean", "average", "var", "std", "logsumexp",
-    "argmax", "argmin", "cumsum", "cumprod",
+    "softmax", "argmax", "argmin", "cumsum", "cumprod",
     "cumulative_sum", "cumulative_prod", "allclose", "array_equal",
     # shapes
     "shape", "ndim", "size", "reshape", "ravel", "expand_dims", "squeeze", "atleast_1d", "atleast_2d", "atleast_3d",
@@ -40,7 +41,10 @@ _CONSTANTS: dict[str, Any] = {
 _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")}
 
+_CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan)}
+
 PUBLIC: dict[str, Any] = {
+    **_CONTROL,
     **{name: FUNCTIONS[name] for name in ops.ROWS if name not in INTERNAL},
     **{name: FUNCTIONS[name] for name in _NAMES},
     **{alias: FUNCTIONS[name] for alias, name in ALIASES.items()},

@@ -276,6 +276,14 @@ def _reduce(node: Expr) -> Phrase:
     return Phrase(name, (x,), {"axis": axes[0] if len(axes) == 1 else axes})
 
 
+def _along_axes(node: Expr) -> Phrase:
+    """A function that takes `axis=`, over all axes if it says nothing."""
+    x, axes = node.args[0], node.attrs[0]
+    if len(axes) == len(x.shape):
+        return Phrase(node.op, (x,))
+    return Phrase(node.op, (x,), {"axis": axes[0] if len(axes) == 1 else axes})
+
+
 def _contract(node: Expr) -> Phrase:
     (a, b), (labels_a, labels_b, out) = node.args, node.attrs
     orders = _product(a, b, labels_a, labels_b, out), _product(b, a, labels_b, labels_a, out)
@@ -330,4 +338,5 @@ _PHRASES: dict[str, Callable[[Expr], Phrase]] = {
     "cast": _cast, "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose, "slice": _slice,
     "place": _place, "update": _update, "concat": _concat, "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
+    "logsumexp": _along_axes, "softmax": _along_axes,
 }

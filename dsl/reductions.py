@@ -12,11 +12,12 @@ import numpy as np
 
 from . import primitives
 from . import size as sizes
+from . import softmax as softmax_of
 from .arguments import all_axes, array, at_most, element_type, integer, one_axis
 from .elementwise import isclose
 from .errors import ShapeError
 from .node import Expr
-from .primitives import cast, elementwise, scalar, show_shape
+from .primitives import cast, scalar, show_shape
 from .size import Dim
 from .surface import constant, surface
 
@@ -200,12 +201,22 @@ def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Expr:
     logsumexp(x, axis=-1)
     """
     x = _floating(array(x))
-    top = elementwise("stop_gradient", _fold(x, "maximum", axis, True))
-    top = scalar("where", scalar("isfinite", top), top, 0)
-    total = _fold(scalar("exp", scalar("subtract", x, top)), "add", axis, keepdims)
-    empty = scalar("equal", total, 0)
-    log = scalar("where", empty, -np.inf, scalar("log", scalar("where", empty, 1, total)))
-    return scalar("add", primitives.reshape(top, log.shape), log)
+    axes = all_axes(axis, len(x.shape))
+    some = all(at_most(1, x.shape[a]) for a in axes)
+    folded = softmax_of.logsumexp(x, axes) if some else _extreme(x, "maximum", axes)
+    return primitives.reshape(folded, kept_shape(x, axes)) if keepdims else folded
+
+
+@surface
+def softmax(x: Any, axis: Any = None) -> Expr:
+    """exp(x) divided by its sum over `axis` (default: over all), without overflow; 0 where all elements are -inf.
+
+    >>> import pullback as pb
+    >>> pb.softmax(pb.Var('x'), axis=0)
+    softmax(x, axis=0)
+    """
+    x = _floating(array(x))
+    return softmax_of.softmax(x, all_axes(axis, len(x.shape)))
 
 
 # ---- positions --------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from .rules_indexing import (
     update_reverse,
 )
 from .size import Dim, maximum, product
+from .softmax import logsumexp_forward, logsumexp_reverse, softmax_forward, softmax_reverse
 
 
 class Rule(NamedTuple):
@@ -345,4 +346,6 @@ RULES.update({
     "reduce": Rule(_reduce_forward, _reduce_reverse),
     "contract": Rule(_contract_forward, _contract_reverse),
     "recurrence": Rule(_recurrence_forward, _recurrence_reverse),
+    "logsumexp": Rule(logsumexp_forward, logsumexp_reverse),
+    "softmax": Rule(softmax_forward, softmax_reverse),
 })

@@ -196,6 +196,27 @@ def _reduce(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
     return COMBINE[op].reduce(x, axis=axes, dtype=node.dtype)
 
 
+def _logsumexp(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
+    top, powers = _exponentials(node, sizes, x)
+    return np.squeeze(top, node.attrs[0]) + np.log(powers.sum(axis=node.attrs[0], dtype=node.dtype))
+
+
+def _softmax(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
+    _, powers = _exponentials(node, sizes, x)
+    total = powers.sum(axis=node.attrs[0], dtype=node.dtype, keepdims=True)
+    return powers / np.where(total == 0, 1, total)
+
+
+def _exponentials(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
+    """The maximum over the axes, or 0 where that is not finite, and exp(x - maximum)."""
+    if 0 in (x.shape[a] for a in node.attrs[0]) and 0 not in _shape(node.shape, sizes):
+        raise ShapeError(f"{node.op} over zero elements has no value (shape {x.shape}, axes {node.attrs[0]}): "
+                         "give a nonempty array")
+    top = x.max(axis=node.attrs[0], keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, np.zeros((), x.dtype))
+    return top, np.exp(x - top)
+
+
 def _contract(node: Expr, sizes: Sizes, a: np.ndarray, b: np.ndarray) -> Any:
     labels_a, labels_b, labels_out = node.attrs
     return np.einsum(f"{labels_a},{labels_b}->{labels_out}", a, b, optimize=True)
@@ -260,5 +281,6 @@ RULES: dict[str, Rule] = {
     "slice": _slice, "place": _place, "concat": _concat, "update": _update,
     "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
+    "logsumexp": _logsumexp, "softmax": _softmax,
     "pack": _pack, "item": _item, "loop": _loop,
 }
