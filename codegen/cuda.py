@@ -15,7 +15,7 @@ from ..dsl.size import symbol
 from .cuda_kernel import BOUNDS, KernelWriter, comment
 from .cuda_ops import C_TYPE, HELPERS, helpers_of, literal
 from .cuda_plan import Action, Choose, Launch, Repeat
-from .cuda_scope import Scope, combine_text, fold_text, ordered_text, routine_text, safe
+from .cuda_scope import Scope, call_text, combine_text, fold_text, ordered_text, routine_text, safe
 from .program import Branch, Kernel, Library, Loop, Program, Step
 
 
@@ -80,6 +80,7 @@ class _UnitWriter:
         self.common.folds |= scope.folds
         self.common.combines |= scope.combines
         self.common.writes |= scope.writes
+        self.common.calls |= scope.calls
 
     def text(self, index: str) -> str:
         kernels = [text for text, _ in self.kernels.values()]
@@ -87,7 +88,8 @@ class _UnitWriter:
         folds += [ordered_text(op, dtype, self.common) for op, dtype in sorted(self.common.writes)]
         folds += [combine_text(op, dtype, self.common) for op, dtype in sorted(self.common.combines)]
         routines = _routines(self.common)
-        body = "\n".join([*routines, *folds, *kernels])
+        calls = [call_text(op, dtype) for op, dtype in sorted(self.common.calls)]
+        body = "\n".join([*calls, *routines, *folds, *kernels])
         helpers = [HELPERS[name] for name in HELPERS if name in helpers_of(body)]
         return "\n".join([f"typedef {index} index_t;\n", *helpers, body])
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 
 from ..dsl.size import Size
-from .cuda_ops import C_TYPE, literal
+from .cuda_ops import C_TYPE, is_library_call, literal
 from .cuda_pack import Packs, find_packs
 from .cuda_plan import BLOCK, Launch, ordered_write, spread_rows, temporaries_shared
 from .cuda_scope import Scope, safe
@@ -21,6 +21,8 @@ from .cuda_sync import Access, accesses, conflict
 from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
 
 BOUNDS = "__launch_bounds__(256, 1)"  # a block at least: without the 1, ptxas saves registers by spilling a few
+
+MANY_CALLS = 24      # library functions in one body, from which on they are called instead of copied in
 
 
 class KernelWriter:
@@ -31,6 +33,8 @@ class KernelWriter:
         self.kernel, self.program = kernel, program
         self.alias = temporaries_shared(program) if alias is None else alias
         self.scope = Scope()
+        lets = (s for s in walk_stmts(kernel.body) if isinstance(s, Let))
+        self.scope.many_calls = sum(is_library_call(s.op, s.dtype) for s in lets) > MANY_CALLS
         self.lines: list[str] = []
         self.depth = 1
         stmts = list(walk_stmts(kernel.begin + kernel.body + kernel.end))

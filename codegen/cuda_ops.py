@@ -79,6 +79,7 @@ CLASSIFY: dict[str, str] = {
     "isnan": "{0} != {0}", "isinf": "fabs{f}({0}) == {inf}", "isfinite": "fabs{f}({0}) < {inf}",
     "signbit": "copysign{f}(({t})1, {0}) < 0",
 }
+_SHORT = ("fma", "abs", "copysign", "floor", "ceil", "trunc", "round", "sqrt", "rsqrt")
 _INFINITY = {"float64": "__longlong_as_double(0x7ff0000000000000LL)", "float32": "__int_as_float(0x7f800000)"}
 
 _BITCAST: dict[tuple[str, str], str] = {
@@ -215,6 +216,11 @@ def spell(op: str, dtype: str, args: list[str], arg_dtypes: list[str]) -> str | 
     table = FLOAT if dtype in _INFINITY else BOOL if dtype == "bool" else INTEGER
     template = ANY.get(op) or table.get(op)
     return template and template.format(*args, f=_suffix(dtype), t=C_TYPE[dtype])
+
+
+def is_library_call(op: str, dtype: str) -> bool:
+    """Whether `op` is a function of the library that takes more than a few instructions."""
+    return dtype in _INFINITY and op in FLOAT and op not in _SHORT and re.match(r"\w+\{f\}\(", FLOAT[op]) is not None
 
 
 def helpers_of(text: str) -> set[str]:

@@ -7,7 +7,7 @@ import re
 from ..dsl.errors import CompileError
 from ..dsl.size import Dim, Size, render
 from . import machine
-from .cuda_ops import C_TYPE, FLOAT, HELPERS, literal, spell
+from .cuda_ops import C_TYPE, FLOAT, HELPERS, is_library_call, literal, spell
 from .cuda_plan import PARTIALS, is_symbol
 from .machine import Routine
 from .program import Extent, Literal, Offset, Operand
@@ -55,6 +55,8 @@ class Scope:
         self.folds: set[tuple[str, str]] = set()
         self.combines: set[tuple[str, str]] = set()
         self.writes: set[tuple[str, str]] = set()
+        self.many_calls = False                              # library functions are called, not copied in
+        self.calls: set[tuple[str, str]] = set()
 
     def size(self, dim: Dim) -> str:
         """A size in the text: a number, or an argument that the host computes."""
@@ -98,6 +100,9 @@ class Scope:
         return self.apply(op, dtype, texts, dtypes)
 
     def apply(self, op: str, dtype: str, texts: list[str], dtypes: list[str]) -> str:
+        if self.many_calls and is_library_call(op, dtype):
+            self.calls.add((op, dtype))
+            return f"{call_name(op, dtype)}({', '.join(texts)})"
         found = spell(op, dtype, texts, dtypes)
         if found is not None:
             return found
@@ -128,6 +133,19 @@ class Scope:
 
 def routine_name(routine: Routine) -> str:
     return f"pb_{routine.name}_{routine.dtype}"
+
+
+def call_name(op: str, dtype: str) -> str:
+    return f"pb_call_{op}_{dtype}"
+
+
+def call_text(op: str, dtype: str) -> str:
+    """A library function as a device function that is called: the compiler would copy it into every place that uses it,
+    which takes it minutes for a body with hundreds of them."""
+    kind, names = C_TYPE[dtype], ["a", "b"][: FLOAT[op].count("{0}") + FLOAT[op].count("{1}")]
+    call = spell(op, dtype, names, [dtype] * len(names))
+    params = ", ".join(f"{kind} {name}" for name in names)
+    return f"__device__ __noinline__ {kind} {call_name(op, dtype)}({params}) {{ return {call}; }}\n"
 
 
 def fold_name(op: str, dtype: str) -> str:

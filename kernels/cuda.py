@@ -21,6 +21,7 @@ from ..codegen.cuda_plan import Grid, Launch, index_type, walk_launches
 from ..codegen.plan import plan
 from ..codegen.program import Program
 from ..dsl.errors import DeviceError
+from ..dsl.size import evaluate
 from ..dsl.surface import input_dtype
 from ..dsl.trace import Kind, Traced
 from .cuda_run import Execution, error_text, input_and_chunk_sizes
@@ -125,7 +126,12 @@ class CudaExecutable:
 
     def run(self, arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
         """The results for inputs of these shapes."""
-        return self.compiled(arrays, self.traced.sizes_of(shapes))
+        sizes = self.traced.sizes_of(shapes)
+        results = self.compiled(arrays, sizes)      # a reshaped result is planned as what it reshapes
+        return [
+            result.reshape([evaluate(d, sizes) for d in node.shape])
+            for node, result in zip(self.traced.outputs, results, strict=True)
+        ]
 
 
 class CudaTarget:

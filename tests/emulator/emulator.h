@@ -238,6 +238,7 @@ static double inverse_erf(double y) {
 #define __global__ static
 #define __device__ static
 #define __forceinline__ inline
+#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
 #define __shared__ static __attribute__((section(EMU_SHARED)))
