@@ -43,8 +43,6 @@ def _rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
         return lower_contraction(node, args)
     if node.op in ("logsumexp", "softmax"):
         return _again(_of_exponentials(node, args[0]), args)
-    if node.op in ("logsumexp", "softmax"):
-        return _again(_of_exponentials(node, args[0]), args)
     node = rebuild(node, args)
     if node.op in ops.ROWS:
         expansion = _expansion(node.op, args[-1].dtype.name)
@@ -56,21 +54,6 @@ def _rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
 def _again(expanded: Expr, args: tuple[Expr, ...]) -> Expr:
     """The rows of an expansion may need expansion themselves; its arguments are done."""
     return rewrite([expanded], _rule, {a: a for a in args})[0]
-
-
-def _of_exponentials(node: Expr, x: Expr) -> Expr:
-    """`logsumexp` or `softmax` of x by exponentials relative to the maximum, which both share."""
-    axes = node.attrs[0]
-    kept = tuple(i for i in range(len(x.shape)) if i not in axes)
-    top = primitives.reduce(x, "maximum", axes)
-    top = primitives.scalar("where", primitives.scalar("isfinite", top), top, 0)
-    below = primitives.elementwise("subtract", x, primitives.broadcast(top, kept, x.shape))
-    powers = primitives.elementwise("exp", below)
-    total = primitives.reduce(powers, "add", axes)
-    if node.op == "logsumexp":
-        return primitives.elementwise("add", top, primitives.elementwise("log", total))
-    share = primitives.scalar("divide", 1, primitives.scalar("where", primitives.scalar("equal", total, 0), 1, total))
-    return primitives.elementwise("multiply", powers, primitives.broadcast(share, kept, x.shape))
 
 
 def _of_exponentials(node: Expr, x: Expr) -> Expr:
