@@ -21,12 +21,13 @@ from .dsl.node import Expr
 from .dsl.scalar_op import scalar_op
 from .dsl.surface import Var
 from .kernels.compiled import compile
+from .kernels.team import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 __all__ = [
     "CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError",
-    "Var", "compile", "doctor", "grad", "hvp", "jvp", "scalar_op", "show", "stop_gradient", "value_and_grad",
-    "vjp", *PUBLIC,
+    "Var", "compile", "doctor", "get_num_threads", "grad", "hvp", "jvp", "scalar_op", "set_num_threads", "show",
+    "stop_gradient", "value_and_grad", "vjp", *PUBLIC,
 ]
 
 

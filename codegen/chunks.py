@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, Size, evaluate, maximum, product, symbol
+from .chunk_count import count_chunks
 from .machine import MACHINE
 from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Stmt, Store
 
-# Statements times elements that make a chunk worth its start: some tens of microseconds.
-GRAIN = 1 << 18
 # What a call of a mathematical function counts beside a machine operation.
 CALL = 20
 LEAST = 8
@@ -76,14 +75,6 @@ def _work(body: tuple[Stmt, ...]) -> Dim:
         else:
             total = total + (CALL if isinstance(stmt, Let) and stmt.op not in MACHINE else 1)
     return inner + (total if isinstance(inner, Size) or inner else maximum(total, LEAST))
-
-
-def count_chunks(rows: int, work: int, quantum: int, most: int) -> int:
-    """About GRAIN statements each, at least one chunk, none without rows."""
-    wanted = max(1, min(most, rows * work // GRAIN, rows))
-    each = -(-rows // wanted)
-    each = max(1, -(-each // quantum) * quantum)
-    return max(1, -(-rows // each))
 
 
 def chunking(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:

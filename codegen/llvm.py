@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ..dsl.errors import CompileError
 from ..dsl.size import Dim, product, symbol
+from .abi import ARGUMENTS
 from .chunks import COMBINE_ROWS, combine_kernel, is_cut, quantum
 from .llvm_function import Function
 from .llvm_kernel import KernelWriter
@@ -23,8 +24,6 @@ from .llvm_routines import Routines
 from .llvm_support import GEMM, SHARING
 from .program import Branch, Kernel, Library, Loop, Program, Step, walk_steps
 
-ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads")
-BLAS = ("dgemm", "sgemm", "dgemv", "sgemv")
 BYTES = {
     "bool": 1,
     "int8": 1,

@@ -10,7 +10,7 @@ import inspect
 
 from ..dsl.errors import CompileError
 from ..dsl.size import Size, product
-from . import chunks
+from . import chunk_count, chunks
 from .llvm import combines
 from .machine import routine
 from .numba_kernel import DECORATOR, NumbaKernel, safe, size_text, title_lines
@@ -54,7 +54,7 @@ def write_numba(program: Program) -> str:
         isinstance(s, Library) and s.routine == "gemm" for s in walk_steps(program.steps)
     )
     if "count_chunks(" in driver:
-        helpers.append("\n" + f"GRAIN = {chunks.GRAIN}\n\n\n" + inspect.getsource(chunks.count_chunks))
+        helpers.append("\n" + f"GRAIN = {chunk_count.GRAIN}\n\n\n" + inspect.getsource(chunk_count.count_chunks))
     # What a reader looks for comes first; the functions below are looked up when `program` is called.
     parts = [_head(program, expressions), *kernels, driver, *fold_texts, *routines, *helpers, *_library(expressions)]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -10,7 +10,7 @@ import os
 from array import array
 from typing import Any
 
-from ..codegen.llvm import BLAS
+from ..codegen.abi import BLAS
 
 
 def _module() -> Any:
@@ -39,5 +39,5 @@ def _table() -> array:
 
 
 def table() -> int:
-    """The address of an array of the routines `codegen.llvm.BLAS`, with Fortran's conventions and 32-bit integers."""
+    """The address of an array of the routines `codegen.abi.BLAS`, with Fortran's conventions and 32-bit integers."""
     return _table().buffer_info()[0]

@@ -12,21 +12,21 @@ import functools
 import threading
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..codegen.chunks import chunked_kernels, count_chunks, work_per_row
-from ..codegen.llvm import ARGUMENTS
-from ..codegen.program import Library, Program, walk_steps
+from ..codegen.chunk_count import count_chunks
 from ..dsl.errors import CompileError
 from ..dsl.size import render
 from . import team
 
+if TYPE_CHECKING:
+    from ..codegen.program import Program
+
 _lock = threading.RLock()
 _engines: list[Any] = []  # loaded code lives as long as the process
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-WORDS = len(ARGUMENTS)
 NO_ERROR = -1
 # Larger workspaces go back to the system after a call.
 KEPT = 256 << 20
@@ -104,6 +104,9 @@ def layout(program: Program) -> dict[str, Any]:
     `arguments`: the buffers of a call in order; `given`: the sizes that the caller passes; `counts`: Python
     expressions over those for the sizes that are numbers of chunks; `workspace` (bytes) and `cost` likewise.
     """
+    from ..codegen.chunks import chunked_kernels, work_per_row
+    from ..codegen.program import Library, walk_steps
+
     counts = {k.chunks: "1" for k in program.kernels() if k.chunks in program.sizes}
     for c in chunked_kernels(program):
         count = f"count_chunks({render(c.rows)}, {render(c.work)}, {c.quantum}, {c.most})"

@@ -10,19 +10,22 @@ import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..codegen.plan import plan
-from ..codegen.program import Program
 from ..dsl import size
 from ..dsl.node import Expr, frozen, toposort
 from ..dsl.trace import Traced
 from . import cache
 from .cpu import CpuProgram, compile_ir, layout
+from .memory import empty
+
+if TYPE_CHECKING:
+    from ..codegen.program import Program
 
 _HEAD = struct.Struct("<Q")
+_MOST_CALLS = 1024                      # tuples of sizes that are remembered
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Executable:
     traced: Traced
     native: CpuProgram
     constants: list[np.ndarray]
+    code: bytes
     timing: Timing
     _program: Program | None = None
     _calls: dict[tuple[int, ...], Call] = field(default_factory=dict)
@@ -49,6 +53,8 @@ class Executable:
     @property
     def program(self) -> Program:
         if self._program is None:
+            from ..codegen.plan import plan
+
             self._program = plan(self.traced.outputs, self.traced.inputs)
         return self._program
 
@@ -58,6 +64,8 @@ class Executable:
         given = tuple(values[name] for name in self.native.facts["given"])
         call = self._calls.get(given)
         if call is None:
+            if len(self._calls) >= _MOST_CALLS:
+                self._calls.clear()
             call = self._calls[given] = Call(self, given, values)
         return call
 
@@ -79,7 +87,7 @@ class Call:
 
     def run(self, inputs: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
         """The results for arrays that are ready; `out` gives arrays to write into."""
-        made = [np.empty(*self.results[k]) if out is None or out[k] is None else out[k] for k in self.fresh]
+        made = [empty(*self.results[k]) if out is None or out[k] is None else out[k] for k in self.fresh]
         status = self.native.run([*map(address, inputs), *self.constant_addresses, *map(address, made)], self.given)
         if status >= 0:
             raise IndexError(self.errors[status])
@@ -112,10 +120,11 @@ def build(traced: Traced) -> Executable:
     program = None
     if data is None:
         start = time.perf_counter()
+        from ..codegen.llvm import write_llvm
+        from ..codegen.plan import plan
+
         program = plan(traced.outputs, traced.inputs)
         facts = {**layout(program), **_result_facts(program)}
-        from ..codegen.llvm import write_llvm
-
         text = write_llvm(program)
         timing.codegen = time.perf_counter() - start
         start = time.perf_counter()
@@ -128,9 +137,10 @@ def build(traced: Traced) -> Executable:
         start = time.perf_counter()
     (length,) = _HEAD.unpack_from(data)
     facts = json.loads(data[_HEAD.size: _HEAD.size + length])
-    native = CpuProgram(data[_HEAD.size + length:], facts)
+    code = data[_HEAD.size + length:]
+    native = CpuProgram(code, facts)
     timing.compile = time.perf_counter() - start
-    return Executable(traced, native, constants, timing, program)
+    return Executable(traced, native, constants, code, timing, program)
 
 
 def _result_facts(program: Program) -> dict[str, Any]:

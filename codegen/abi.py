@@ -1,0 +1,8 @@
+"""What native code is called with; the order that its writer and its caller agree on."""
+
+from __future__ import annotations
+
+# The words before the addresses of buffers in the array that the entry reads.
+ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads")
+# The routines in the table of addresses.
+BLAS = ("dgemm", "sgemm", "dgemv", "sgemv")
