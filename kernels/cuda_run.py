@@ -130,9 +130,8 @@ class Execution:
         loop: Loop = action.loop
         count = self._count(loop)
         turn = 0
+        self._set_index(loop, turn)
         while count is None or turn < count:
-            if loop.index is not None:
-                self.buffers[loop.index][...] = turn
             if count is None:
                 self._carry_out(action.test)
                 if not bool(self.buffers[loop.condition or ""][0]):
@@ -141,6 +140,11 @@ class Execution:
             for a, b in loop.swaps:
                 self.buffers[a], self.buffers[b] = self.buffers[b], self.buffers[a]
             turn += 1
+            self._set_index(loop, turn)
+
+    def _set_index(self, loop: Loop, turn: int) -> None:
+        if loop.index is not None:
+            self.buffers[loop.index][...] = turn
 
     def _count(self, loop: Loop) -> int | None:
         if loop.count is None:

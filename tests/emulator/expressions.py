@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-import pullback  # noqa: F401 - registers the public functions
+import pullback as pb
 from pullback.codegen.plan import plan
 from pullback.codegen.program import Program
 from pullback.dsl.functional import grad, value_and_grad
@@ -135,4 +135,25 @@ GRADIENTS: dict[str, tuple[Callable, list[np.ndarray]]] = {
     "float32": (gradient(lambda x: fn.logsumexp(x, axis=1)), [A.astype("float32")]),
     "second order": (lambda x: grad(lambda z: fn.sum(grad(lambda u: fn.sum(fn.sin(u) * u))(z) ** 2))(x), [A]),
 }
-CASES = {**{f"value: {k}": v for k, v in VALUES.items()}, **{f"gradient: {k}": v for k, v in GRADIENTS.items()}}
+LOOPS: dict[str, tuple[Callable, list[np.ndarray]]] = {
+    "fixed count": (lambda x: pb.fori_loop(0, 5, lambda i, s: pb.sin(s) * (i + 1), x), [V]),
+    "scan": (lambda x: pb.scan(lambda s, row: (s * 0.5 + row, pb.sum(s)), x[0] * 0, x), [A]),
+    "while": (lambda x: pb.while_loop(lambda s: pb.sum(s * s) > 1.0, lambda s: s * 0.7, x), [V]),
+    "stencil": (
+        lambda u: pb.fori_loop(0, 6, lambda i, u: u.at[1:-1].set(0.25 * u[:-2] + 0.5 * u[1:-1] + 0.25 * u[2:]), u),
+        [V],
+    ),
+    "gradient of a fixed count": (gradient(lambda x: pb.fori_loop(0, 5, lambda i, s: pb.sin(s) * (i + 1), x)), [V]),
+    "gradient of a scan": (gradient(lambda x: pb.scan(lambda s, row: (s * 0.5 + row**2, pb.sum(s)), x[0], x)[1]), [A]),
+    "gradient of a while": (
+        gradient(lambda x: pb.while_loop(lambda s: pb.sum(s * s) > 1.0, lambda s: s * pb.cos(s), x)), [V]
+    ),
+    "gradient of a stencil": (
+        gradient(lambda u: pb.fori_loop(0, 6, lambda i, u: u.at[1:-1].set(u[:-2] * u[2:] + u[1:-1]), u)), [V]
+    ),
+}
+CASES = {
+    **{f"loop: {k}": v for k, v in LOOPS.items()},
+    **{f"value: {k}": v for k, v in VALUES.items()},
+    **{f"gradient: {k}": v for k, v in GRADIENTS.items()},
+}
