@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .node import Expr, make, rebuild, rewrite, toposort
-from .primitives import elementwise
+from .primitives import cast, elementwise, gather, reshape, slice_
 from .size import Dim, maximum, minimum
 from .surface import size_value
 
@@ -93,6 +93,23 @@ class Loop:
             raise ValueError("a loop without a bound on its turns has no stacked results: give max_steps")
         shape = like.shape if kind == "carry" else (self.turns, *like.shape)
         return make("item", (self.node,), (place,), like.dtype, shape)
+
+    def part(
+        self, start: Expr, turns: Dim | Expr, states: Sequence[Expr], checkpoint: str = "all", limit: Dim | None = None
+    ) -> Loop:
+        """`turns` turns of the body from turn `start` on, in `states`."""
+        body = self.body
+
+        def turn(index: Expr, carries: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+            known = {
+                body.index: elementwise("add", start, index),
+                **dict(zip(body.carries, carries, strict=True)),
+                **dict(zip(body.operands, self.operands, strict=True)),
+            }
+            found = rewrite([*body.results, *body.stacked], rebuild, known)
+            return found[: len(body.results)], found[len(body.results) :]
+
+        return repeat(turns, states, turn, limit=limit, checkpoint=checkpoint)
 
     def kind_of(self, place: int) -> tuple[str, int]:
         """The kind and number of the result at `place`."""
@@ -174,30 +191,53 @@ def _inline(node: Expr) -> bool:
     return node.op in ("size", "iota") or node.op == "const" and not node.shape
 
 
-def tiled(loop: Loop, every: Dim) -> Loop:
+def at(x: Expr, index: Expr) -> Expr:
+    """x[index] for a scalar index."""
+    return gather(x, [cast(index, np.int64)], (0,))
+
+
+def tiled(loop: Loop, every: Dim | Sequence[Dim]) -> Loop:
     """The same loop as segments of `every` turns: its reverse keeps the states at the segments' starts and repeats a
-    segment.
+    segment. Of several lengths the first is that of the outermost segments, which are cut again.
     """
-    assert (
-        not loop.body.stacked and loop.body.test is None and not isinstance(loop.count, Expr) and loop.count is not None
-    )
-    count, body = loop.count, loop.body
-    segments = (count + (every - 1)) // every
+    lengths = list(every) if isinstance(every, Sequence) else [every]
+    if not lengths:
+        return loop
+    assert loop.body.test is None and loop.turns is not None
+    length, bound_on_turns = lengths[0], maximum(loop.turns, 0)
+    count = loop.count if isinstance(loop.count, Expr) else size_value(loop.count)  # type: ignore[arg-type]
+    carries, most = range(len(loop.inits)), minimum(length, bound_on_turns)
 
-    def segment(number: Expr, carries: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
-        start = elementwise("multiply", number, size_value(every))
-        rest = elementwise("minimum", size_value(every), elementwise("subtract", size_value(count), start))
+    def segment(number: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+        start = elementwise("multiply", number, size_value(length))
+        rest = elementwise("minimum", size_value(length), elementwise("subtract", count, start))
+        inside = tiled(loop.part(start, rest, states, "all", most), lengths[1:])
+        stacked = [inside.item("stacked", s) for s in range(len(loop.body.stacked))]
+        return [inside.item("carry", k) for k in carries], [_first(x, most) for x in stacked]
 
-        def turn(index: Expr, inner: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
-            here = elementwise("add", start, index)
-            known = {
-                body.index: here,
-                **dict(zip(body.carries, inner, strict=True)),
-                **dict(zip(body.operands, loop.operands, strict=True)),
-            }
-            return rewrite(body.results, rebuild, known), ()
+    segments: Dim | Expr = (bound_on_turns + (length - 1)) // length
+    limit = None
+    if isinstance(loop.count, Expr):
+        over = elementwise("add", count, size_value(length - 1))
+        segments, limit = elementwise("floor_divide", over, size_value(length)), segments
+    return Tiles(repeat(segments, loop.inits, segment, limit=limit).node, bound_on_turns)
 
-        inside = repeat(rest, carries, turn, limit=minimum(every, maximum(count, 0)))
-        return [inside.item("carry", k) for k in range(len(carries))], ()
 
-    return repeat(segments, loop.inits, segment, checkpoint=body.checkpoint)
+class Tiles(Loop):
+    """A loop over segments, seen as the loop that was cut: what it stacks has the turns of that loop."""
+
+    def __init__(self, node: Expr, length: Dim) -> None:
+        super().__init__(node)
+        self.length = length
+
+    def item(self, kind: str, k: int = 0) -> Expr:
+        found = super().item(kind, k)
+        if kind != "stacked":
+            return found
+        rows, each, *rest = found.shape
+        return _first(reshape(found, (rows * each, *rest)), self.length)
+
+
+def _first(x: Expr, count: Dim) -> Expr:
+    """The first `count` elements along the first axis."""
+    return slice_(x, ((0, 1),) * len(x.shape), (count, *x.shape[1:]))

@@ -12,10 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from .checkpoints import segmented
 from .grad import jvp_of, vjp_of
-from .loop import Loop, repeat
+from .loop import Loop, at, bound, repeat
 from .node import Expr, make, rebuild, rewrite, toposort
-from .primitives import cast, elementwise, full, gather, zeros_like
+from .primitives import elementwise, full, zeros_like
 from .rules import RULES, Rule, Tangents
 from .surface import as_expr, size_value
 
@@ -28,6 +29,8 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     floats = [k for k, c in enumerate(body.carries) if c.dtype.kind == "f"]
     inputs = [j for j, o in enumerate(body.operands) if o.dtype.kind == "f"]
     count = loop.item("trips") if loop.count is None else loop.count
+    if loop.turns is None and body.checkpoint != "none" and _reads_states(loop):
+        return _reverse_of_segments(loop, as_expr(count), given)
     last = as_expr(count) if isinstance(count, Expr) else size_value(count)
     starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats] + [
         zeros_like(loop.operands[j]) for j in inputs
@@ -67,6 +70,30 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     return cotangents
 
 
+def _reads_states(loop: Loop) -> bool:
+    """Whether the reverse of the body depends on the states, so that past ones are needed."""
+    body = loop.body
+    outputs = [r for r in body.results if r.dtype.kind == "f"]
+    wrt = [v for v in (*body.carries, *body.operands) if v.dtype.kind == "f"]
+    shares = vjp_of(outputs, [bound(o.dtype, o.shape) for o in outputs], wrt)
+    return not set(body.carries).isdisjoint(toposort([s for s in shares if s is not None]))
+
+
+def _reverse_of_segments(loop: Loop, count: Expr, given: dict[tuple[str, int], Expr]) -> list[Expr | None]:
+    """The cotangents of the arguments of a loop of unknown length: those of the same loop in segments."""
+    args = [*loop.inits, *loop.operands]
+    fresh = [bound(a.dtype, a.shape) for a in args]
+    inits, operands = fresh[: len(loop.inits)], fresh[len(loop.inits) :]
+    turns, shift = bound(np.int64), len(loop.node.args) - len(args)
+    parts = Loop(make("loop", (turns, *inits, *operands), (replace(loop.body, test=None, limit=None), "argument")))
+    again = segmented(parts, turns)
+    outputs = [again.item(kind, k) for kind, k in given]
+    found = vjp_of(outputs, list(given.values()), fresh)
+    known = {turns: count, **dict(zip(fresh, args, strict=True))}
+    there = iter(rewrite([f for f in found if f is not None], rebuild, known))
+    return [None] * shift + [None if f is None else next(there) for f in found]
+
+
 def _past_states(loop: Loop, shares: Sequence[Expr | None], index: Expr) -> dict[Expr, Expr]:
     """What the body's variables were in turn `index`: stored, or computed again from the start."""
     body = loop.body
@@ -85,11 +112,6 @@ def _past_states(loop: Loop, shares: Sequence[Expr | None], index: Expr) -> dict
     else:
         known.update({body.carries[k]: at(loop.item("trajectory", k), index) for k in needed})
     return known
-
-
-def at(x: Expr, index: Expr) -> Expr:
-    """x[index] for a scalar index."""
-    return gather(x, [cast(index, np.int64)], (0,))
 
 
 def accumulated(total: Expr, share: Expr) -> Expr:
@@ -111,7 +133,7 @@ def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | Non
     loop = Loop(node)
     body, shift = loop.body, len(node.args) - len(loop.inits) - len(loop.operands)
     floats = [k for k, c in enumerate(body.carries) if c.dtype.kind == "f"]
-    moving = {body.operands[j]: t for j, t in enumerate(tangents[shift + len(loop.inits):]) if t is not None}
+    moving = {body.operands[j]: t for j, t in enumerate(tangents[shift + len(loop.inits) :]) if t is not None}
     starts = [tangents[shift + k] for k in floats]
     starts = [zeros_like(loop.inits[k]) if t is None else t for k, t in zip(floats, starts, strict=True)]
     carries = len(body.carries)
