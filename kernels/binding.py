@@ -84,27 +84,42 @@ def is_static(value: Any) -> bool:
     """Whether an argument is part of the program, not an input: strings, dtypes, slices, enumerations, functions."""
     if isinstance(value, (str, bytes, np.dtype, slice, enum.Enum)):
         return True
-    return callable(value) and not isinstance(value, Expr) and not hasattr(value, "__array__")
+    return isinstance(value, type) or callable(value) and not isinstance(value, Expr) and not hasattr(value, "__array__")
 
 
 def _hashable(value: Any) -> Any:
     return ("slice", value.start, value.stop, value.step) if isinstance(value, slice) else value
 
+# Numbers whose type says all that a program wants to know.
+_SCALARS = {float, bool, np.float64, np.float32, np.int64, np.int32, np.bool_}
 
-def fast_key(args: tuple, kwargs: dict[str, Any]) -> Any:
-    """A key for plain arguments; None where there are nests or values that have to be made ready first."""
-    key: list[Any] = list(kwargs)
-    for value in (*args, *kwargs.values()) if kwargs else args:
+
+def fast_key(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Sequence[Any]] | None:
+    """A key for arguments that need nothing but their address, and the inputs in order; None for any other."""
+    values = (*args, *kwargs.values()) if kwargs else args
+    key = _leaf_keys(values)
+    if key is not None:
+        return (*kwargs, *key), values
+    if kwargs:
+        return None
+    leaves, structure = nest.flatten(args)
+    key = _leaf_keys(leaves)
+    return None if key is None else ((structure, *key), leaves)
+
+
+def _leaf_keys(values: Sequence[Any]) -> list[Any] | None:
+    key: list[Any] = []
+    for value in values:
         kind = type(value)
         if kind is np.ndarray:
             if not value.flags.aligned:
                 return None
             key.append((value.dtype, value.shape, value.strides))
-        elif kind is float or kind is bool or kind is int and -_INT64 <= value < _INT64:
+        elif kind in _SCALARS or kind is int and -_INT64 <= value < _INT64:
             key.append(kind)
         else:
             return None
-    return tuple(key)
+    return key
 
 
 def _leaf_names(signature: inspect.Signature, bound: inspect.BoundArguments) -> list[str]:

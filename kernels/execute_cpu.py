@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 import time
 from collections.abc import Sequence
@@ -83,6 +84,7 @@ class Call:
         self.results = [(tuple(size.evaluate(d, values) for d in x.shape), x.dtype) for x in outputs]
         self.fresh: list[int] = facts["fresh"]  # results that own a buffer; the others repeat one or are an input
         self.source: list[tuple[str, int]] = [tuple(s) for s in facts["source"]]
+        self.values = values
         self.errors: list[str] = facts["errors"]
 
     def run(self, inputs: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
@@ -90,11 +92,15 @@ class Call:
         made = [empty(*self.results[k]) if out is None or out[k] is None else out[k] for k in self.fresh]
         status = self.native.run([*map(address, inputs), *self.constant_addresses, *map(address, made)], self.given)
         if status >= 0:
-            raise IndexError(self.errors[status])
+            raise IndexError(self._error(self.errors[status]))
         if len(made) == len(self.results):
             return made  # type: ignore[return-value]
         return [made[k] if kind == "fresh" else self._copy(kind, k, inputs, made, shape)  # type: ignore[misc]
                 for (kind, k), (shape, _) in zip(self.source, self.results, strict=True)]
+
+    def _error(self, text: str) -> str:
+        """The text of a failed check with its sizes as numbers."""
+        return re.sub(r"\bn\d+\b", lambda found: str(self.values.get(found.group(), found.group())), text)
 
     def _copy(
         self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any], shape: tuple[int, ...]
