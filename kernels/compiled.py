@@ -67,12 +67,11 @@ class Compiled:
     # calling ---------------------------------------------------------------------------------------------------
     def __call__(self, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         if out is None and self.device != "cuda":
-            key = fast_key(args, kwargs)
-            found = self._fast.get(key) if key is not None else None
-            if found is not None:
+            plain = fast_key(args, kwargs)
+            found = self._fast.get(plain[0]) if plain is not None else None
+            if plain is not None and found is not None:
                 call, structure = found
-                values = args if not kwargs else (*args, *kwargs.values())
-                results = call.run([v if type(v) is np.ndarray else np.asarray(v) for v in values])
+                results = call.run([v if type(v) is np.ndarray else np.asarray(v) for v in plain[1]])
                 return results[0] if structure is None else nest.unflatten(structure, results)
         elif out is not None and "out" in [*self._positional, *(v.attrs[0] for v in self.variables)]:
             kwargs["out"], out = out, None              # the program's own
@@ -88,18 +87,20 @@ class Compiled:
         arrays, given = [a for a, _ in inputs], [g for _, g in inputs]
         traced, executable = self.entry("cpu", binding, given)
         call = executable.call_for([g.shape for g in given])
-        if all(g.plain for g in given) and [*self._positional[: len(args)], *kwargs] == binding.names:
-            self._remember(args, kwargs, call, traced.structure)
+        if all(g.plain for g in given):
+            self._remember(args, kwargs, binding, call, traced.structure)
         results = call.run(arrays) if out is None else _written(call, arrays, out, traced)
         return nest.unflatten(traced.structure, results)
 
-    def _remember(self, args: tuple, kwargs: dict[str, Any], call: Call, structure: Any) -> None:
-        """Let the next call with inputs like these, which come in the order of the program's, skip the binding."""
-        key = fast_key(args, kwargs)
-        if key is not None:
+    def _remember(self, args: tuple, kwargs: dict[str, Any], binding: Binding, call: Call, structure: Any) -> None:
+        """Let the next call with inputs like these skip the binding, where they come in the order of the program's."""
+        plain = fast_key(args, kwargs)
+        if plain is None or len(plain[1]) != len(binding.values):
+            return
+        if all(a is b for a, b in zip(plain[1], binding.values, strict=True)):
             if len(self._fast) >= _MOST_FAST:
                 self._fast.clear()
-            self._fast[key] = call, None if nest.same_structure(structure, _LEAF) else structure
+            self._fast[plain[0]] = call, None if nest.same_structure(structure, _LEAF) else structure
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> Binding:
         """The inputs of a call; TypeError, with the name, for what is missing, unknown or given twice."""

@@ -4,6 +4,7 @@ compiled.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dsl import size
+from ..dsl.errors import CompileError
 from ..dsl.node import Expr, frozen, toposort
 from ..dsl.trace import Traced
 from . import cache
@@ -111,8 +113,25 @@ class Call:
         )
 
 
+def _data_offset() -> int:
+    """Where an array object keeps the address of its data, found by looking: asking `__array_interface__` for it costs
+    1.6 microseconds an array, reading the word 0.2.
+    """
+    probes = [np.empty(n) for n in (1, 7, 64)]
+    for offset in range(0, np.ndarray.__basicsize__, 8):
+        if all(_WORD.from_address(id(p) + offset).value == p.__array_interface__["data"][0] for p in probes):
+            return offset
+    raise CompileError("this build of NumPy keeps the address of an array's data in an unknown place")
+
+
+_WORD = ctypes.c_size_t
+_OFFSET = _data_offset()
+_word_at = _WORD.from_address
+
+
 def address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
+    """The address of the first element of an array (of NumPy's own class)."""
+    return _word_at(id(array) + _OFFSET).value
 
 
 def build(traced: Traced) -> Executable:
