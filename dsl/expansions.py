@@ -69,6 +69,11 @@ def sigmoid(op: Ops, x: Value) -> Value:
     return op.divide(op.where(op.less(x, 0), small, 1), op.add(1, small))
 
 
+def sech(op: Ops, x: Value) -> Value:
+    small = op.exp(op.negative(op.abs(x)))
+    return op.divide(op.multiply(2, small), op.add(1, op.multiply(small, small)))
+
+
 def softplus(op: Ops, x: Value) -> Value:
     return op.add(op.maximum(x, 0), op.log1p(op.exp(op.negative(op.abs(x)))))
 
@@ -257,4 +262,4 @@ _GENERAL: dict[str, Callable[..., Any]] = {
     f.__name__: f for f in (
         positive, sign, reciprocal, square, rsqrt, floor_divide, remainder,
         logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, logit, xlogy, xlog1py,
-        sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}
+        sech, sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}

@@ -26,6 +26,12 @@ def sigmoid(x: Array) -> Array:
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
+def sech(x: Array) -> Array:
+    """1/cosh without its overflow."""
+    e = np.exp(-np.abs(x))
+    return 2 * e / (1 + e * e)
+
+
 def softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 

@@ -126,6 +126,10 @@ def cosh_0(op: Any, x: Any, r: Any) -> Any:
     return op.sinh(x)
 
 
+def sech_0(op: Any, x: Any, r: Any) -> Any:
+    return op.negative(op.multiply(r, op.tanh(x)))
+
+
 def degrees_0(op: Any, x: Any, r: Any) -> Any:
     return 57.29577951308232
 

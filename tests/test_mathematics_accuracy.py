@@ -62,6 +62,7 @@ CASES = {
     "sigmoid": (EXPONENTS, lambda x: 1 / (1 + mpmath.exp(-x)), 1.6),
     "sinh": (EXPONENTS, mpmath.sinh, 1.7),
     "cosh": (EXPONENTS, mpmath.cosh, 1.7),
+    "sech": (EXPONENTS, mpmath.sech, 2.0),
     "softplus": (EXPONENTS, softplus, 1.9),
     "asinh": (REALS, mpmath.asinh, 1.7),
     "acosh": (np.concatenate([1 + wide(-16, 0, signed=False), wide(0, 308, signed=False)]), mpmath.acosh, 2.1),

@@ -23,6 +23,7 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "sigmoid": ("x", exponential.sigmoid),
     "sinh": ("x", exponential.sinh),
     "cosh": ("x", exponential.cosh),
+    "sech": ("x", exponential.sech),
     "log": ("x", logarithm.log),
     "log2": ("x", logarithm.log2),
     "log10": ("x", logarithm.log10),

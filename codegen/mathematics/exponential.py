@@ -120,3 +120,10 @@ def sinh(code: Code, x: Value) -> Value:
 def cosh(code: Code, x: Value) -> Value:
     half = exp_of(code, abs(x), offset=-1)
     return half + 0.25 / half
+
+
+def sech(code: Code, x: Value) -> Value:
+    """2z / (1 + z^2) with z = e^-|x|: 1/cosh without its overflow."""
+    twice = exp_of(code, -abs(x), offset=1)
+    z = 0.5 * twice
+    return twice / code.fma(z, z, 1.0)
