@@ -102,7 +102,7 @@ def fast_key(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Sequence[Any]] |
         return (*kwargs, *key), values
     if kwargs:
         return None
-    leaves, structure = nest.flatten(args)
+    leaves, structure = nest.flatten_known(args)
     key = _leaf_keys(leaves)
     return None if key is None else ((structure, *key), leaves)
 
