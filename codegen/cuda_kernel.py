@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable
 
 from ..dsl.size import Size
+from .cuda_form import collides, ordered_write, suited
 from .cuda_ops import C_TYPE, is_library_call, literal
 from .cuda_pack import Packs, find_packs
-from .cuda_plan import BLOCK, Launch, ordered_write, spread_rows, temporaries_shared
+from .cuda_plan import BLOCK, Launch, temporaries_shared
 from .cuda_scope import Scope, safe
 from .cuda_sync import Access, accesses, conflict
 from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
@@ -29,7 +30,7 @@ class KernelWriter:
     """Prints one kernel; `write` returns its text and its launch."""
 
     def __init__(self, kernel: Kernel, program: Program, alias: dict[str, str] | None = None) -> None:
-        kernel = spread_rows(kernel)
+        kernel = suited(kernel)
         self.kernel, self.program = kernel, program
         self.alias = temporaries_shared(program) if alias is None else alias
         self.scope = Scope()
@@ -238,7 +239,7 @@ class KernelWriter:
 
     def threads_for(self, loop: For) -> None:
         """A vector loop: outer axes in order, the innermost one (or two, as one) spread over the threads."""
-        if self.kernel.serial and _collides(loop):
+        if self.kernel.serial and collides(loop):
             self.line("if (thread == 0) {")
             self.depth += 1
             self.nest(loop.axes, lambda: self.lane(loop.body, loop.accs))
@@ -391,16 +392,6 @@ class KernelWriter:
 
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
-
-
-def _collides(loop: For) -> bool:
-    """Whether threads that stride over the last axis of `loop` may write one address: it is not in the offset, or
-    with a value of the lane."""
-    stmts = list(walk_stmts(loop.body))
-    values = {s.name for s in stmts if isinstance(s, (Let, Load))}
-    writes = [s.offset for s in stmts if isinstance(s, (Store, Update))]
-    axis = loop.axes[-1].name
-    return any(axis not in (names := {n for n, _ in offset.terms}) or names & values for offset in writes)
 
 
 def comment(text: str) -> str:

@@ -7,12 +7,13 @@ device.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..dsl.size import Dim, Size, evaluate, product
-from .program import Branch, Check, For, Kernel, Let, Library, Load, Loop, Program, Store, Update, walk_stmts
+from .cuda_form import ordered_write, suited
+from .program import Branch, For, Kernel, Library, Loop, Program, walk_stmts
 
 BLOCK = 256  # threads of a block where rows are spread over them, and the most of any block
 ROWS_PER_CHUNK = 8 * BLOCK  # rows of a chunk that threads stride over: two wide loads or more for each thread
@@ -78,33 +79,9 @@ class Grid:
     rows: int
 
 
-def spread_rows(kernel: Kernel) -> Kernel:
-    """`kernel` with its rows over threads where they would otherwise leave threads idle: no vector loop inside, no
-    order to keep."""
-    idle = (
-        not kernel.vector
-        and not kernel.serial
-        and not any(isinstance(s, For) and s.vector for s in walk_stmts(kernel.body))
-    )
-    return (
-        replace(kernel, vector=True)
-        if idle and not any(isinstance(s, Update) for s in walk_stmts(kernel.body))
-        else kernel
-    )
-
-
-def ordered_write(kernel: Kernel) -> Store | Update | None:
-    """The one write of a kernel that does nothing but write places of its own choice, in the order of its rows."""
-    *before, last = kernel.body or (None,)
-    if not kernel.serial or kernel.accs or not isinstance(last, (Store, Update)):
-        return None
-    quiet = all(isinstance(s, (Let, Load, Check)) and getattr(s, "buffer", None) != last.buffer for s in before)
-    return last if quiet else None
-
-
 def grid_of(kernel: Kernel, sizes: Mapping[str, int]) -> Grid:
     """How `kernel` is cut when its sizes are `sizes`; they need not hold the number of chunks."""
-    kernel = spread_rows(kernel)
+    kernel = suited(kernel)
     rows, work = evaluate(kernel.rows.extent, sizes), max(1, evaluate(kernel.work, sizes))
     if kernel.chunks in sizes:
         return _cut(kernel, rows, work, sizes[kernel.chunks])
