@@ -26,9 +26,16 @@ from .kernels.team import get_num_threads, set_num_threads
 __version__ = "0.1.0"
 __all__ = [
     "CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError",
-    "Var", "compile", "doctor", "get_num_threads", "grad", "hvp", "jvp", "scalar_op", "set_num_threads", "show",
+    "Var", "compile", "doctor", "get_num_threads", "grad", "hvp", "jvp", "load", "scalar_op", "set_num_threads", "show",
     "stop_gradient", "value_and_grad", "vjp", *PUBLIC,
 ]
+
+
+def load(path: Any) -> Any:
+    """The compiled programs of a file that `f.save(path)` wrote, callable as `f` was. It runs code: trust the file."""
+    from .kernels.artefact import load
+
+    return load(path)
 
 
 def doctor() -> None:

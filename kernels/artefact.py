@@ -68,7 +68,7 @@ def load(path: Any) -> Compiled:
         with zipfile.ZipFile(path) as archive:
             facts = json.loads(archive.read("facts.json"))
             if facts["format"] != FORMAT:
-                raise PullbackError(f"{path} has format {facts['format']}, expected {FORMAT}: save it with this version")
+                raise PullbackError(f"{path} has format {facts['format']}, expected {FORMAT}: save it again")
             return Loaded(path, facts, archive)
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
         raise PullbackError(f"{path} is no file written by f.save(path): {error}") from None
@@ -111,7 +111,7 @@ class Loaded(Compiled):
                             "call the original with such inputs before saving it")
 
     def _last(self) -> tuple[Traced, Any]:
-        raise PullbackError(f"{self.path} holds compiled code only: read the text from the original, or export it there")
+        raise PullbackError(f"{self.path} holds compiled code only: read or export the text of the original")
 
     def lower(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._last()
@@ -194,8 +194,8 @@ def _static_text(value: Any) -> tuple[str, str]:
         return "bytes", value.hex()
     if isinstance(value, np.dtype):
         return "dtype", value.str
-    raise PullbackError(f"the argument {value!r} cannot be saved: strings, bytes and dtypes choose a program in a file; "
-                        "compile a function that closes over it")
+    raise PullbackError(f"the argument {value!r} cannot be saved: a program in a file is chosen by strings, bytes and "
+                        "dtypes; compile a function that closes over it")
 
 
 # ---- programs -----------------------------------------------------------------------------------------------------

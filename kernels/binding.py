@@ -84,11 +84,14 @@ def is_static(value: Any) -> bool:
     """Whether an argument is part of the program, not an input: strings, dtypes, slices, enumerations, functions."""
     if isinstance(value, (str, bytes, np.dtype, slice, enum.Enum)):
         return True
-    return isinstance(value, type) or callable(value) and not isinstance(value, Expr) and not hasattr(value, "__array__")
+    if isinstance(value, type):
+        return True
+    return callable(value) and not isinstance(value, Expr) and not hasattr(value, "__array__")
 
 
 def _hashable(value: Any) -> Any:
     return ("slice", value.start, value.stop, value.step) if isinstance(value, slice) else value
+
 
 # Numbers whose type says all that a program wants to know.
 _SCALARS = {float, bool, np.float64, np.float32, np.int64, np.int32, np.bool_}

@@ -97,7 +97,8 @@ class Compiled:
         plain = fast_key(args, kwargs)
         if plain is None or len(plain[1]) != len(binding.values):
             return
-        if all(a is b for a, b in zip(plain[1], binding.values, strict=True)):
+        by_name = [*self._positional[: len(args)], *kwargs] == binding.names
+        if by_name or self._function is not None and not kwargs:
             if len(self._fast) >= _MOST_FAST:
                 self._fast.clear()
             self._fast[plain[0]] = call, None if nest.same_structure(structure, _LEAF) else structure
