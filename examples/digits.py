@@ -60,6 +60,15 @@ def to_numpy(array) -> np.ndarray:
     return array.get() if hasattr(array, "get") else array
 
 
+def move_beside(result, *arrays: np.ndarray) -> tuple:
+    """Put arrays where a result lives, so that a step on a GPU does not copy them again."""
+    if not hasattr(result, "get"):
+        return arrays
+    import cupy
+
+    return tuple(cupy.asarray(array) for array in arrays)
+
+
 def draw(weights: np.ndarray, path: str) -> None:
     """Write the ten rows of `weights` as 8 x 8 images: red speaks for the digit, blue against it."""
     matplotlib.use("Agg")
@@ -83,8 +92,8 @@ def main() -> None:
 
     loss = build_loss()
     print("loss:    ", loss)
-    print("dloss/dw:", pb.grad(loss, w))
-    print("dloss/db:", pb.grad(loss, b))
+    for name, slope in zip("wb", pb.grad(loss, [w, b]), strict=True):
+        print(f"dloss/d{name}:", slope.shadow)              # written out, as the ranks are declared
     pixels, held_pixels, classes, held_classes = load_split()
     columns, one_hot = np.ascontiguousarray(pixels.T), np.eye(10)[:, classes]
     step = compile_step(loss, options.device)
@@ -93,6 +102,7 @@ def main() -> None:
     except pb.DeviceError as error:
         sys.exit(f"digits: {error}")
     print(step.explain())
+    columns, one_hot = move_beside(weights, columns, one_hot)
     weights, offsets = train(step, weights, offsets, columns, one_hot, options.steps - 1)
     predicted = np.argmax(weights @ held_pixels.T + offsets, axis=0)
     print(f"accuracy on {len(held_classes)} held-back digits: {np.mean(predicted == held_classes):.1%}")
