@@ -19,7 +19,7 @@ from .names import Names
 from .program import Axis, Offset
 
 LEAVES = {"var", "bound"}
-BARRIERS = {"contract", "scatter", "recurrence", "loop", "library"}
+BARRIERS = {"contract", "scatter", "recurrence", "loop", "branch", "library"}
 MOVING = {"slice", "place", "concat", "gather", "update"}
 CHEAP = {
     "add",
@@ -125,7 +125,7 @@ def stored_nodes(outputs: list[Expr]) -> list[Expr]:
     for node in order:
         if node.op in BARRIERS:
             wanted.add(node)
-            if node.op in ("contract", "loop"):
+            if node.op in ("contract", "loop", "branch"):
                 wanted.update(node.args)
         elif node.op == "item":
             wanted.add(node)
@@ -194,7 +194,7 @@ def _map_root(node: Expr, stored: Iterable[Expr]) -> Root:
 def _barrier(node: Expr, stored: Iterable[Expr]) -> Root:
     root = Root(node, node, node.shape or ())
     for arg in node.args:
-        found = {arg: {()}} if node.op in ("contract", "loop") else demands_of(arg, arg.shape, stored, node)
+        found = {arg: {()}} if node.op in ("contract", "loop", "branch") else demands_of(arg, arg.shape, stored, node)
         for source, indices in found.items():
             root.demands.setdefault(source, set()).update(indices)
     return root

@@ -16,6 +16,7 @@ from .lower import lowered
 from .memory import planned
 from .names import Names
 from .nest import Context, Nest, recurrence_kernel, scatter_kernel
+from .plan_branch import branch_steps
 from .plan_loop import loop_steps
 from .program import Library, Program, Step
 from .share import shared_nodes, stages
@@ -84,7 +85,7 @@ def graph_steps(
 
 def _store(nodes: Sequence[Expr], context: Context) -> None:
     for node in nodes:
-        if node not in context.stored and node.op != "loop":
+        if node not in context.stored and node.op not in ("loop", "branch"):
             context.store(node, _wish(node))
 
 
@@ -112,7 +113,7 @@ def _roots(results: Sequence[Expr], context: Context, given: set[Expr]) -> list[
     """A root for every stored node that is to be computed, arguments before users."""
     roots = []
     for node in toposort(results):
-        if node.op == "loop":
+        if node.op in ("loop", "branch"):
             root = root_of(node, context.stored)
             root.items = tuple(n for n in context.stored if n.op == "item" and n.args[0] is node)
             roots.append(root)
@@ -176,6 +177,8 @@ def _needed(clusters: list[Cluster], results: Sequence[Expr]) -> set[Expr]:
 
 def _steps(cluster: Cluster, context: Context) -> list[Step]:
     root, node = cluster.roots[0], cluster.roots[0].node
+    if cluster.kind == "branch":
+        return branch_steps(node, context, graph_steps)
     if cluster.kind == "loop":
         return loop_steps(node, context, graph_steps)
     title = tuple(titles(cluster, context))

@@ -150,7 +150,7 @@ def overwriting(result: Expr, variable: Expr) -> list[Expr]:
     return (
         [result]
         if result.op not in LEAVES
-        and result.op not in ("contract", "loop", "item", "recurrence", "update", "scatter", "reduce")
+        and result.op not in ("contract", "loop", "branch", "item", "recurrence", "update", "scatter", "reduce")
         else []
     )
 

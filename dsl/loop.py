@@ -166,7 +166,7 @@ def close(body: Body, count: Dim | Expr | None, inits: Sequence[Expr]) -> Loop:
         stack = [node]
         while stack:
             top = stack.pop()
-            if top in depends or top in outside or _inline(top):
+            if top in depends or top in outside or inline(top):
                 stack.extend(top.args if top not in depends and top not in outside else ())
             elif top.op in VIEWS:
                 stack.extend(top.args)
@@ -186,7 +186,7 @@ def close(body: Body, count: Dim | Expr | None, inits: Sequence[Expr]) -> Loop:
     return Loop(make("loop", args, (closed, "argument" if dynamic else count)))  # type: ignore[arg-type]
 
 
-def _inline(node: Expr) -> bool:
+def inline(node: Expr) -> bool:
     """Constants and sizes are as cheap inside."""
     return node.op in ("size", "iota") or node.op == "const" and not node.shape
 

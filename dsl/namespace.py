@@ -8,6 +8,7 @@ import numpy as np
 
 from . import creation, einsum, joining, neighbours, operators, ops, protocols  # noqa: F401  (they register functions)
 from .aliases import ALIASES, INTERNAL
+from .choice import cond, switch
 from .control import associative_scan, fori_loop, scan, while_loop
 from .node import FUNCTIONS
 
@@ -41,7 +42,7 @@ _CONSTANTS: dict[str, Any] = {
 _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")}
 
-_CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan)}
+_CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan, cond, switch)}
 
 PUBLIC: dict[str, Any] = {
     **_CONTROL,

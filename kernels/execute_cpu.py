@@ -215,6 +215,8 @@ def _graph_lines(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> list[str]:
 def _attrs_text(node: Expr) -> str:
     if node.op == "const":
         return node.attrs[0].array.tobytes().hex() if not node.shape else ""
+    if node.op == "branch":
+        return repr([_graph_lines(body.operands, body.results) for body in node.attrs])
     if node.op == "loop":
         body, count = node.attrs
         inside = _graph_lines([body.index, *body.carries, *body.operands], body.roots())

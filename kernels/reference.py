@@ -275,6 +275,17 @@ def _loop(node: Expr, sizes: Sizes, *args: np.ndarray) -> tuple:
     return (*carries, *stacked, *states, trips)
 
 
+def _branch(node: Expr, sizes: Sizes, index: np.ndarray, *operands: np.ndarray) -> tuple:
+    """The results of the body that the index chooses; an index out of range chooses the first or the last."""
+    body = node.attrs[min(max(int(index), 0), len(node.attrs) - 1)]
+    return tuple(evaluate(body.results, dict(zip(body.operands, operands, strict=True)), sizes))
+
+
+def _bound(node: Expr, sizes: Sizes) -> Any:
+    raise PullbackError("a variable of a loop or branch has no value while the program is built: "
+                        "index an array with it as pb.asarray(a)[i], and compute with pullback's functions")
+
+
 RULES: dict[str, Rule] = {
     "var": _var, "const": _const, "size": _size, "iota": _iota,
     "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose,
@@ -282,5 +293,5 @@ RULES: dict[str, Rule] = {
     "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
     "logsumexp": _logsumexp, "softmax": _softmax,
-    "pack": _pack, "item": _item, "loop": _loop,
+    "pack": _pack, "item": _item, "loop": _loop, "branch": _branch, "bound": _bound,
 }

@@ -1,0 +1,36 @@
+"""Branches as steps: every body writes the results that are asked for into the same buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..dsl.branch import Branch
+from ..dsl.node import Expr, make
+from .fuse import LEAVES
+from .lower import lowered
+from .nest import Context
+from .program import Branch as BranchStep
+from .program import Step
+
+GraphSteps = Callable[..., "list[Step] | None"]
+
+
+def branch_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[Step]:
+    """The one step of a branch node, with the steps of its bodies."""
+    view = Branch(node)
+    targets = {n.attrs[0]: name for n, name in context.stored.items() if n.op == "item" and n.args[0] is node}
+    leaves = {v: context.stored[a] for v, a in zip(view.variables, view.operands, strict=True)}
+    branches = []
+    for body in view.bodies:
+        inner = context.inside(dict(leaves))
+        roots = []
+        for place, (k, result) in enumerate(zip(targets, lowered([body.results[k] for k in targets]), strict=True)):
+            slot = result
+            if result in inner.stored or result.op in LEAVES or result.op == "const" and result.shape:
+                slot = make("stop_gradient", (result,), ("slot", place), result.dtype, result.shape)
+            inner.stored[slot] = targets[k]
+            roots.append(slot)
+        steps = graph_steps(roots, inner)
+        assert steps is not None
+        branches.append(tuple(steps))
+    return [BranchStep(f"branch_{context.number()}", context.stored[view.index], tuple(branches))]
