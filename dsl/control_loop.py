@@ -44,10 +44,15 @@ class Form:
 
 # ---- arguments --------------------------------------------------------------------------------------------------
 def form_of(caller: str, init: Any, root: str, **settings: Any) -> Form:
-    weak = tuple(
-        isinstance(leaf, (bool, int, float)) and not isinstance(leaf, np.generic) for leaf in nest.leaves(init)
-    )
+    weak = tuple(map(_is_weak, nest.leaves(init)))
     return Form(caller, tuple(nest.leaf_names(init, root)), weak, **settings)
+
+
+def _is_weak(leaf: Any) -> bool:
+    """Whether it is a Python number, or the variable that stands for one in a trace."""
+    if isinstance(leaf, Expr):
+        return leaf.op == "var" and "weak" in leaf.attrs
+    return isinstance(leaf, (bool, int, float)) and not isinstance(leaf, np.generic)
 
 
 def next_carries(result: Any, structure: Any, caller: str) -> list[Expr]:
