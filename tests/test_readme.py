@@ -1,17 +1,42 @@
-"""What the README shows is what happens: its code runs as it stands and prints what stands below it."""
+"""What the README shows is what happens: its code runs as it stands and prints what stands below it.
 
+`python tests/test_readme.py` writes what the code prints today into the README.
+"""
+
+import contextlib
+import io
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+PATHS = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`([\w./]+/[\w.]+\.\w+)`", README)
+
+
+def run_examples(text: str) -> str:
+    """Return `text` with what each block of Python prints in the block of text that follows it."""
+    scope: dict = {}
+
+    def run(block: re.Match[str]) -> str:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block[1], "README.md", "exec"), scope)
+        lines = [line.rstrip() for line in printed.getvalue().rstrip().splitlines()]
+        return "\n".join([f"```python\n{block[1]}```", "```text", *lines, "```"])
+
+    return re.sub(r"```python\n(.*?)```\n```text\n.*?```", run, text, flags=re.DOTALL)
+
+
+def test_examples_print_what_is_shown():
+    assert README.count("```text") == 3
+    assert run_examples(README) == README
 
 
 def test_two_set_up_commands_of_one_line_each():
-    commands = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+    commands = [line for text in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL) for line in text.splitlines()]
     for end in ("examples/digits.py", "tests"):
         (command,) = [command for command in commands if command.endswith(end)]
         assert shlex.split(command)[:4] == ["python3", "-m", "venv", ".venv"]
@@ -28,21 +53,10 @@ def test_how_it_works_takes_twelve_lines():
     assert len(body[1].splitlines()) == 12
 
 
-def test_example_prints_what_is_shown(capsys):
-    scope: dict = {}
-    kinds = [kind for kind, _ in BLOCKS]
-    assert kinds.count("python") >= 2 and kinds.count("text") >= 2
-    for (kind, code), (following, shown) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
-        if kind == "python":
-            exec(compile(code, "README.md", "exec"), scope)
-            printed = capsys.readouterr().out
-            if following == "text":
-                assert [line.rstrip() for line in printed.rstrip().splitlines()] == shown.splitlines()
-
-
-PATHS = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`([\w./]+/[\w.]+\.\w+)`", README)
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_files_that_it_names_exist(path):
-    assert (Path(__file__).resolve().parents[1] / path).exists()
+    assert (ROOT / path).exists()
+
+
+if __name__ == "__main__":
+    (ROOT / "README.md").write_text(run_examples(README))
