@@ -44,6 +44,8 @@ def _rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
     if node.op in ("logsumexp", "softmax"):
         return _again(_of_exponentials(node, args[0]), args)
     node = rebuild(node, args)
+    if node.op == "fma" and node.dtype.kind != "f":
+        return primitives.elementwise("add", primitives.elementwise("multiply", *args[:2]), args[2])
     if node.op in ops.ROWS:
         expansion = _expansion(node.op, args[-1].dtype.name)
         if expansion is not None:
