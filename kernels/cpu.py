@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..codegen.program import Program
 
 _lock = threading.RLock()
-_engines: list[Any] = []  # loaded code lives as long as the process
+_libraries: list[Any] = []  # loaded code lives as long as the process
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 NO_ERROR = -1
 # Larger workspaces go back to the system after a call.
@@ -84,18 +84,26 @@ def assembly(text: str) -> str:
         return machine.emit_assembly(_module(text, machine))
 
 
+@functools.cache
+def _linker() -> Any:
+    """The process's linker. It lays out each object in one block of memory: with sections apart by more than 2 GiB, as a
+    crowded address space may force on LLVM's older loader, they cannot reach each other.
+    """
+    return _llvm().create_lljit_compiler(target_machine(), use_jit_link=True)
+
+
 def load_functions(data: bytes, names: Sequence[str]) -> list[int]:
     """Map object code into this process; returns the addresses of its functions `names`."""
-    llvm = _llvm()
     with _lock:
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
-        engine.add_object_file(llvm.ObjectFileRef.from_data(data))
-        engine.finalize_object()
-        _engines.append(engine)
-        addresses = [engine.get_function_address(name) for name in names]
-    if not all(addresses):
-        raise CompileError(f"the object code lacks {names}; remove it from the cache folder")
-    return addresses
+        builder = _llvm().JITLibraryBuilder().add_object_img(data).add_current_process()
+        for name in names:
+            builder.export_symbol(name)
+        try:
+            library = builder.link(_linker(), f"program_{len(_libraries)}")
+        except RuntimeError as error:
+            raise CompileError(f"the object code cannot be loaded ({error}); remove it from the cache folder") from None
+        _libraries.append(library)
+        return [library[name] for name in names]
 
 
 def layout(program: Program) -> dict[str, Any]:
