@@ -43,6 +43,7 @@ class Compiled:
         self._fast: dict[Any, tuple[Call, Any]] = {}
         self.log: list[dict[str, Any]] = []
         self.last: tuple[Traced, Any] | None = None
+        self.copies: dict[str, str] = {}               # input -> why it was copied before a call
         self._function: Any = target if callable(target) and not isinstance(target, Expr) else None
         self.variables: list[Expr] = []
         if self._function is None:
@@ -85,6 +86,7 @@ class Compiled:
             return self._call_cuda(binding, out)
         inputs = [ready(v, name) for name, v in zip(binding.names, binding.values, strict=True)]
         arrays, given = [a for a, _ in inputs], [g for _, g in inputs]
+        self.copies.update({n: g.copied for n, g in zip(binding.names, given, strict=True) if g.copied})
         traced, executable = self.entry("cpu", binding, given)
         call = executable.call_for([g.shape for g in given])
         if all(g.plain for g in given):
@@ -145,13 +147,11 @@ class Compiled:
         if key in self._entries:
             return "sizes that answer a comparison differently"
         device, kinds, _ = key
-        for other_device, other, _ in self._entries:
-            difference = _difference(kinds, other) if len(other) == len(kinds) else None
-            if difference is not None:
-                return difference
-            if other_device != device:
-                return f"device {device}"
-        return "structure of the arguments"
+        others = [k for d, k, _ in self._entries if d == device and len(k) == len(kinds)]
+        if not others:
+            return f"device {device}" if all(d != device for d, _, _ in self._entries) else "number of inputs"
+        differences = min((_differences(kinds, other) for other in others), key=len)
+        return ", ".join(differences) or "structure of the arguments"
 
     # devices ---------------------------------------------------------------------------------------------------
     def _on_cuda(self, values: Sequence[Any]) -> bool:
@@ -192,13 +192,13 @@ class Compiled:
         from .report import explain
 
         program = self._program()
-        return explain(program, self._last()[0])
+        return explain(program, self._last()[0], self.copies)
 
     def explain_compile(self) -> str:
         """A table of the compilations so far: which part of the key was new, seconds, disk hit or miss, guards."""
         from .report import explain_compile
 
-        return explain_compile(self.log)
+        return explain_compile(self.log, self.copies)
 
     def benchmark(self, /, *args: Any, repeat: int = 7, **kwargs: Any) -> Any:
         """Compile, first and steady times of a call, GB/s and GFLOP/s."""
@@ -244,12 +244,10 @@ class Compiled:
 _PARTS = {"dtype": "dtype", "ones": "rank or axes of size 1", "order": "memory order", "weak": "Python number or array"}
 
 
-def _difference(kinds: Sequence[Kind], other: Sequence[Kind]) -> str | None:
-    for at, (new, old) in enumerate(zip(kinds, other, strict=True)):
-        for part, words in _PARTS.items():
-            if getattr(new, part) != getattr(old, part):
-                return f"input {at}: {words} {getattr(old, part)} became {getattr(new, part)}"
-    return None
+def _differences(kinds: Sequence[Kind], other: Sequence[Kind]) -> list[str]:
+    return [f"input {at}: {words} {getattr(old, part)} became {getattr(new, part)}"
+            for at, (new, old) in enumerate(zip(kinds, other, strict=True))
+            for part, words in _PARTS.items() if getattr(new, part) != getattr(old, part)]
 
 
 def _declared(variables: Sequence[Expr]) -> list[Given]:

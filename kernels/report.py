@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from ..dsl.size import render
 from ..dsl.trace import Traced
 
 
-def explain(program: Program, traced: Traced) -> str:
+def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
     """The kernels and library steps: what each computes and fuses, launches per call, bytes and flops in the
-    program's sizes.
+    program's sizes; then the copies, of inputs by `copies` and of results.
     """
     rows = [("step", "computes", "fuses", "launches", "bytes", "flops")]
     for step in program.steps:
@@ -32,7 +32,7 @@ def explain(program: Program, traced: Traced) -> str:
         f"workspace {render(program.workspace)} bytes",
     ]
     lines.append(f"bytes read {render(total.read)}, written {render(total.written)}; flops {render(total.flops)}")
-    lines += _sizes(traced)
+    lines += [*_sizes(traced), *_input_copies(copies), *_result_copies(program)]
     return "\n".join(lines) + "\n"
 
 
@@ -72,7 +72,21 @@ def _sizes(traced: Traced) -> list[str]:
     return [f"sizes: {', '.join(found)}"] if found else []
 
 
-def explain_compile(log: Sequence[dict[str, Any]]) -> str:
+def _input_copies(copies: Mapping[str, str]) -> list[str]:
+    return [f"input {name} is copied: {why}" for name, why in copies.items()]
+
+
+def _result_copies(program: Program) -> list[str]:
+    """Results own their memory, so those that are an input, a constant or an earlier result are copied."""
+    lines = []
+    for k, name in enumerate(program.outputs):
+        kind = program.buffers[name].kind
+        if kind in ("input", "const") or name in program.outputs[:k]:
+            lines.append(f"result {k} is a copy of {name}: results own their memory")
+    return lines
+
+
+def explain_compile(log: Sequence[dict[str, Any]], copies: Mapping[str, str]) -> str:
     """Each compilation: why, the kinds of the inputs, seconds, disk hit or miss, what was assumed of sizes."""
     rows = [("device", "why", "graph s", "codegen s", "compile s", "disk", "assumes")]
     for entry in log:
@@ -89,11 +103,7 @@ def explain_compile(log: Sequence[dict[str, Any]]) -> str:
                 guards,
             )
         )
-    lines = table(rows)
-    for number, entry in enumerate(log):
-        copies = [f"{name}: {given.copied}" for name, given in entry["inputs"] if given.copied]
-        lines += [f"compilation {number} copies {c}" for c in copies]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*table(rows), *_input_copies(copies)]) + "\n"
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
