@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from ..dsl.node import Expr, toposort
 from ..dsl.size import Dim, same, same_shape
-from .emit import Emitter, Index, unrolls
+from .emit import Emitter, Index
+from .emit_rules import unrolls
 from .names import Names
 from .program import Axis, Offset
 

@@ -10,7 +10,8 @@ from ..dsl import size
 from ..dsl.node import Expr
 from ..dsl.primitives import identity_of
 from ..dsl.size import Dim
-from .emit import LETTERS, Emitter, Index, Scope, checked, close_loop, dtype_name, flat, turns_of, unrolls
+from .emit import LETTERS, Emitter, Index, Scope, close_loop, dtype_name, flat
+from .emit_rules import checked, turns_of, unrolls
 from .fuse import Cluster, Root
 from .loops import collapsed, fused_products, split_rows
 from .names import Names
@@ -134,16 +135,15 @@ class Nest:
         if not roots:
             return
         if not self.inner:
-            for root in roots:
-                self.row_result(root, self.emitter.value(root.operand, self.index))
+            for root, value in self.computed(roots, self.index):
+                self.row_result(root, value)
             return
         if self.short:
             self.short_sweep(roots)
             return
         scopes = [self.emitter.open((self.axes[a],), not vector_rows and a == self.inner[-1]) for a in self.inner]
         folds = []
-        for root in roots:
-            value = self.emitter.value(root.operand, self.index)
+        for root, value in self.computed(roots, self.index):
             if not root.reduced:
                 self.store(root, self.index, value)
             elif root.reduced == self.cluster.outer:
@@ -162,14 +162,19 @@ class Nest:
         for (root, _), value in zip(folds, values, strict=True):
             self.folded(root, value)
 
+    def computed(self, roots: list[Root], index: Index) -> list[tuple[Root, Operand]]:
+        """`roots` with their values at `index`, all of them before any is stored: a carry that one of them overwrites
+        in place may be read by another.
+        """
+        return [(root, self.emitter.value(root.operand, index)) for root in roots]
+
     def short_sweep(self, roots: list[Root]) -> None:
         """The same over inner axes of a few fixed elements: written out, so that rows can run in lanes."""
         totals: dict[Root, Operand] = {}
         for turn in turns_of([self.cluster.domain[a] for a in self.inner]):
             place = dict(zip(self.inner, turn, strict=True))
             index = tuple(place.get(a, here) for a, here in enumerate(self.index))
-            for root in roots:
-                value = self.emitter.value(root.operand, index)
+            for root, value in self.computed(roots, index):
                 if not root.reduced:
                     self.store(root, index, value)
                 elif root.reduced == self.cluster.outer:
@@ -235,7 +240,8 @@ class Nest:
         """Accumulators over the rows of a chunk, and where the chunk leaves what they gave."""
         accs = []
         partials = {root: self.partial(root, ()) for root in self.fold_roots}
-        partials.update({root: self.partial(root, root.node.shape) for root in dict.fromkeys(r for r, _, _ in self.elements)})
+        for root in dict.fromkeys(r for r, _, _ in self.elements):
+            partials[root] = self.partial(root, root.node.shape)
         whole = [(root, 0, value) for root, value in zip(self.fold_roots, self.folds, strict=True)]
         for root, element, value in [*whole, *self.elements]:
             name, (buffer, identity) = self.context.names.new("acc"), partials[root]

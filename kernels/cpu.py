@@ -86,8 +86,8 @@ def assembly(text: str) -> str:
 
 @functools.cache
 def _linker() -> Any:
-    """The process's linker. It lays out each object in one block of memory: with sections apart by more than 2 GiB, as a
-    crowded address space may force on LLVM's older loader, they cannot reach each other.
+    """The process's linker. It lays out each object in one block of memory: sections apart by more than 2 GiB, which is
+    what LLVM's older loader makes of a crowded address space, cannot reach each other.
     """
     return _llvm().create_lljit_compiler(target_machine(), use_jit_link=True)
 
