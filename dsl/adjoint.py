@@ -1,7 +1,8 @@
 """The algebra of cotangents: scaling, summing and masking, with simplifications that are exact, and the common factor.
 
-What repeats along an axis is computed before it repeats; signs move outwards; g + g is 2*g; and s*u + s*v becomes
-s*(u + v) for a scalar s, one rounding instead of two, so that the derivative of a mean reads (p - t)/n.
+What repeats along an axis is computed before it repeats; signs and powers of two move outwards; u + 2*u is 3*u; and
+s*u + s*v becomes s*(u + v) for a scalar s, one rounding instead of two, so that the derivative of a mean reads
+(p - t)/n.
 
 `mask(c, g)` is g where c holds and 0 elsewhere, whatever g is there. A factor is multiplied inside the mask, so the
 adjoint of the branch of a `where` that was not taken never forms 0 * inf. Only masks made by differentiation move; what
@@ -49,6 +50,9 @@ def partial(node: Expr, index: int) -> Expr | None:
 
 def row(name: str, *args: Expr) -> Expr:
     """Row `name` of arguments of one shape, computed before they repeat where all do. A mask stays outermost."""
+    known = _folded(name, args)
+    if known is not None:
+        return known
     shape = args[0].shape
     dims = sorted({d for a in args for d in (a.attrs[0] if a.op == "broadcast" else range(len(shape)))})
     if name == "mask" or len(dims) == len(shape):
@@ -56,6 +60,32 @@ def row(name: str, *args: Expr) -> Expr:
     kept = tuple(shape[d] for d in dims)
     inner = [broadcast(a.args[0], tuple(map(dims.index, a.attrs[0])), kept) for a in args]
     return broadcast(elementwise(name, *inner), tuple(dims), shape)
+
+
+_ARITHMETIC = {"add", "subtract", "multiply", "divide", "negative", "stop_gradient"}     # have the same bits everywhere
+
+
+def _folded(name: str, args: Sequence[Expr]) -> Expr | None:
+    """What a row is by form, exactly; None where it must be computed."""
+    values = [number(a) for a in args]
+    kind = ops.ROWS[name].kind
+    if None not in values and (name in _ARITHMETIC or kind in ("compare", "test", "logical")):
+        operands = [np.asarray(v, a.dtype) for v, a in zip(values, args, strict=True)]
+        result = ops.ROWS[name].numpy(*operands)
+        return full(args[0].shape, result, result.dtype)
+    if name == "mask" and values[0] is True or name == "subtract" and _is_zero(values[1]):
+        return args[0] if name == "subtract" else args[1]
+    if name in ("logical_and", "logical_or"):
+        for value, a, b in ((values[0], *args), (values[1], *args[::-1])):
+            if value is not None:
+                return b if value is (name == "logical_and") else a
+    if name == "multiply" and args[0] is args[1]:
+        return row("square", args[0])
+    return None
+
+
+def _is_zero(value: float | None) -> bool:
+    return value == 0 and not np.signbit(value)
 
 
 def number(x: Expr) -> float | None:
@@ -80,7 +110,7 @@ def scale(g: Expr, factor: Expr) -> Expr:
 
 def quotient(g: Expr, divisor: Expr) -> Expr:
     """g / divisor."""
-    return _factor(g, divisor, lambda a, b: a if number(b) == 1 else row("divide", a, b))
+    return _factor(g, divisor, _divide)
 
 
 def negated(g: Expr) -> Expr:
@@ -97,10 +127,19 @@ def negated(g: Expr) -> Expr:
 
 def total(parts: list[Expr], closed: bool = True) -> Expr:
     """The sum of `parts` in order. `closed` keeps it masked where every part is, for a factor to come."""
-    result = parts[0]
-    for part in parts[1:]:
+    result, *others = _collected(parts)
+    for part in others:
         result = _add(result, part, closed)
     return result
+
+
+def _collected(parts: list[Expr]) -> list[Expr]:
+    """`parts` with multiples of one term added up where the term comes first."""
+    terms: dict[Expr, Expr] = {}
+    for part in parts:
+        term = part if part.op == "mask" else _coefficient(part)[1]
+        terms[term] = _add(terms[term], part, True) if term in terms else part
+    return list(terms.values())
 
 
 def linear(g: Expr, function: Callable[[Expr], Expr]) -> Expr:
@@ -110,7 +149,7 @@ def linear(g: Expr, function: Callable[[Expr], Expr]) -> Expr:
 
 def summed(g: Expr, axes: tuple[int, ...]) -> Expr:
     """The sum of g over `axes`; a sign, and a mask that is the same all along them, stay outside."""
-    if _is_negative(g):
+    if g.op == "negative" or g.op == "broadcast" and g.args[0].op == "negative":
         return negated(summed(negated(g), axes))
     if g.op == "mask" and g.args[0].op == "broadcast":
         condition, (dims, _) = g.args[0].args[0], g.args[0].attrs
@@ -140,15 +179,40 @@ def _multiply(g: Expr, factor: Expr) -> Expr:
             return a
         if value == -1:
             return negated(a)
-    if _is_negative(g):
-        return negated(_multiply(negated(g), factor))
-    if _is_negative(factor):
-        return negated(_multiply(g, negated(factor)))
-    return row("multiply", g, factor)
+    (c, u), (d, v) = _coefficient(g), _coefficient(factor)
+    return row("multiply", g, factor) if c == d == 1 else _times(c * d, _multiply(u, v))
 
 
-def _is_negative(g: Expr) -> bool:
-    return g.op == "negative" or g.op == "broadcast" and g.args[0].op == "negative"
+def _divide(g: Expr, divisor: Expr) -> Expr:
+    if number(divisor) == 1:
+        return g
+    c, u = _coefficient(g)
+    return row("divide", g, divisor) if c == 1 else _times(c, row("divide", u, divisor))
+
+
+def _coefficient(g: Expr) -> tuple[float, Expr]:
+    """c, u where g is c*u exactly and c a power of two or minus one: it stands outside of products."""
+    if g.op == "broadcast" and g.args[0].op != "const":
+        c, u = _coefficient(g.args[0])
+        return c, g if c == 1 else broadcast(u, *g.attrs)
+    if g.op == "negative":
+        c, u = _coefficient(g.args[0])
+        return -c, u
+    value = number(g.args[0]) if g.op in ("multiply", "divide") else None
+    if value is None or value <= 0 or value == 1 or np.frexp(value)[0] != 0.5:
+        return 1.0, g
+    return value, g.args[1] if g.op == "multiply" else row("divide", full(g.shape, 1, g.dtype), g.args[1])
+
+
+def _times(c: float, g: Expr) -> Expr:
+    """c * g, with the sign outermost."""
+    value = number(g)
+    if value is not None:
+        return full(g.shape, c * value, g.dtype)
+    if g.op == "broadcast":
+        return broadcast(_times(c, g.args[0]), *g.attrs)
+    product = g if abs(c) == 1 else row("multiply", full(g.shape, abs(c), g.dtype), g)
+    return negated(product) if c < 0 else product
 
 
 def _add(a: Expr, b: Expr, closed: bool) -> Expr:
@@ -167,31 +231,26 @@ def _add(a: Expr, b: Expr, closed: bool) -> Expr:
 
 def _sum(a: Expr, b: Expr) -> Expr:
     """a + b."""
-    if a is b:
-        return _doubled(a)
-    (s, u), (t, v) = _scalar_times(a), _scalar_times(b)
-    if s is t and s is not None:
-        return row("multiply", s, _sum(u, v))
+    (c, u), (d, v) = _coefficient(a), _coefficient(b)
+    if u is v and c + d != 0:
+        scaled = c == d and u.op == "multiply" and number(u.args[0]) is not None
+        return row("multiply", _times(c + d, u.args[0]), u.args[1]) if scaled else _times(c + d, u)
+    if c < 0 and d < 0:
+        return negated(_sum(negated(a), negated(b)))
+    (s, u), (r, v) = _scalar_times(a), _scalar_times(b)
+    if s is not None and r is s:
+        return row("multiply", broadcast(s, (), a.shape), _sum(u, v))
     return row("add", a, b)
 
 
 def _scalar_times(g: Expr) -> tuple[Expr | None, Expr]:
-    """s, u where g is s*u for a scalar s that repeats; None, g where it is no such product."""
+    """s, u where g is s*u for a 0-d s that repeats; None, g where it is no such product."""
     if g.op == "negative":
         s, u = _scalar_times(g.args[0])
         return s, g if s is None else negated(u)
     if g.op == "multiply" and g.args[0].op == "broadcast" and not g.args[0].args[0].shape:
-        return g.args[0], g.args[1]
+        return g.args[0].args[0], g.args[1]
     return None, g
-
-
-def _doubled(g: Expr) -> Expr:
-    if _is_negative(g):
-        return negated(_doubled(negated(g)))
-    if g.op == "multiply" and number(g.args[0]) is not None:
-        return row("multiply", _doubled(g.args[0]), g.args[1])
-    value = number(g)
-    return row("multiply", full(g.shape, 2, g.dtype), g) if value is None else full(g.shape, 2 * value, g.dtype)
 
 
 def _is_not(a: Expr, b: Expr) -> bool:

@@ -31,7 +31,8 @@ _ROW_OF_FUNCTION = {
     "GreaterThan": "greater_equal", "StrictGreaterThan": "greater", "Equality": "equal", "Unequality": "not_equal",
     "Not": "logical_not", "Heaviside": "heaviside",
     **{name: name for name in ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh",
-                               "tanh", "sech", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "digamma", "sign", "floor")}}
+                               "tanh", "sech", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "digamma", "sign",
+                               "floor")}}
 _FOLDED = {"Max": "maximum", "Min": "minimum", "And": "logical_and", "Or": "logical_or"}
 
 

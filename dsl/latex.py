@@ -11,6 +11,7 @@ import numpy as np
 from . import ops
 from .node import FUNCTIONS, Expr
 from .phrase import Phrase
+from .render import Notation, Show, Spelled, render
 from .size import Dim
 from .size import render as render_size
 from .text import (
@@ -21,9 +22,6 @@ from .text import (
     LISTED,
     POWER,
     UNARY,
-    Show,
-    Spelled,
-    render,
     shortest,
     size_tightness,
 )
@@ -46,7 +44,7 @@ def latex(node: Expr) -> str:
     >>> latex(pb.Var('alpha') / pb.sqrt(pb.Var('x_0')))
     '$\\frac{\\alpha}{\\sqrt{x_{0}}}$'
     """
-    return f"${render(node, spell, PARENTHESES)}$"
+    return f"${render(node, NOTATION)}$"
 
 
 PARENTHESES = r"\left({}\right)"
@@ -276,4 +274,5 @@ _SPELLINGS: dict[str, Callable[[Phrase, Show], Spelled]] = {
     "matrix_transpose": _transpose, "grad": _derivative, "item": _item,
 }
 
+NOTATION = Notation(spell, PARENTHESES, r"{} \quad \mathrm{{where}} \quad {}", r", \; ", symbol)
 FUNCTIONS["_latex"] = latex

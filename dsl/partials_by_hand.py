@@ -84,7 +84,7 @@ def logaddexp2_1(op: Ops, x: Value, y: Value, r: Value) -> Value:
 
 def _gap(op: Ops, x: Value, y: Value) -> Value:
     """x - y, but 0 for equal infinities."""
-    return _except(op, op.logical_and(op.equal(x, y), op.isinf(x)), op.subtract(x, y))
+    return _except(op, op.logical_and(op.equal(x, y), op.logical_and(op.isinf(x), op.isinf(y))), op.subtract(x, y))
 
 
 def sigmoid_0(op: Ops, x: Value, r: Value) -> Value:

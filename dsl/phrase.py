@@ -7,8 +7,7 @@ broadcasts that NumPy makes by itself are left out, a contraction becomes `a @ b
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,51 +15,31 @@ import numpy as np
 
 from . import ops
 from .node import FUNCTIONS, Constant, Expr
-from .size import Dim, Size, floordiv, same, same_shape
+from .phrase_rows import folded, row_phrase, unbroadcast, unstopped
+from .size import Dim, Size, floordiv, product, same, same_shape
 from .surface import call_arguments
+from .words import Phrase as Phrase
 
 REDUCTIONS = {"add": "sum", "multiply": "prod", "minimum": "min", "maximum": "max",
               "logical_and": "all", "logical_or": "any"}
 _ALL = slice(None)
 
 
-@dataclass(frozen=True, eq=False)
-class Phrase:
-    """The call `name(*args, **named)`. Arguments are expressions, phrases, nests of them and static values.
-
-    Leaves: `name` of a variable, `number` (0-d array), `array` (a captured one), `size`.
-    """
-
-    name: str
-    args: tuple = ()
-    named: dict[str, Any] = field(default_factory=dict)
-
-    def expressions(self) -> Iterator[Expr]:
-        """The expressions that it speaks of, in order."""
-        return _expressions((self.args, self.named))
-
-
 def phrase(node: Expr) -> Phrase:
     """The words for `node`."""
+    node = unstopped(node)
     if node.op in _PHRASES:
         return _PHRASES[node.op](node)
     if node.op in ops.ROWS and node.typed:
-        return _row(node)
+        return row_phrase(node)
     return Phrase(node.op, (*node.args, *node.attrs))
 
 
-def _expressions(value: Any) -> Iterator[Expr]:
-    if isinstance(value, Expr):
-        yield value
-    elif isinstance(value, Phrase):
-        yield from value.expressions()
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _expressions(part)
-    elif isinstance(value, dict):
-        yield from _expressions(tuple(value.values()))
-    elif isinstance(value, slice):
-        yield from _expressions((value.start, value.stop, value.step))
+def expanded(node: Expr) -> Expr:
+    """A derivative of declared variables as the expression that it is; any other node as it stands."""
+    call = node.args[0] if node.op == "item" else node
+    derivative = call.op == "call" and call.attrs[0] in ("grad", "vjp", "jvp", "derivative")
+    return node.shadow if derivative and node.shadow is not None else node
 
 
 # ---- leaves and deferred calls ----------------------------------------------------------------------------------
@@ -115,36 +94,13 @@ def _function_derivative(body: Any, extras: tuple, index: int) -> Phrase:
     return Phrase(body.kind, (of, body.bound[place]) if body.kind == "grad" else (of, extras, body.bound[place]))
 
 
-# ---- elementwise ------------------------------------------------------------------------------------------------
-def _row(node: Expr) -> Phrase:
-    if node.op == "add" and node.args[1].op == "negative":      # the same to the last bit, and how derivatives come
-        return Phrase("subtract", _operands(node.args[0], node.args[1].args[0], rank=len(node.shape)))
-    return Phrase(node.op, _operands(*node.args, rank=len(node.shape)))
-
-
-def _operands(*args: Expr, rank: int) -> tuple:
-    """Arguments without the broadcasts that NumPy makes by itself."""
-    covered = {d for a in args for d in (a.attrs[0] if a.op == "broadcast" else range(rank))}
-    if len(covered) < rank:      # nothing else has the full shape: the first must spell it out
-        return (args[0], *map(_unbroadcast, args[1:]))
-    return tuple(map(_unbroadcast, args))
-
-
-def _unbroadcast(x: Expr) -> Any:
-    if x.op != "broadcast":
-        return x
-    dims, shape = x.attrs
-    index = tuple(_ALL if i in dims else None for i in range(min(dims, default=len(shape)), len(shape)))
-    return Phrase("getitem", (x.args[0], index)) if None in index else x.args[0]
-
-
 def _cast(node: Expr) -> Phrase:
     return Phrase("astype", (node.args[0], node.dtype))
 
 
 # ---- renumbering ------------------------------------------------------------------------------------------------
 def _broadcast(node: Expr) -> Phrase:
-    return Phrase("broadcast_to", (_unbroadcast(node), node.shape))
+    return Phrase("broadcast_to", (unbroadcast(node), node.shape))
 
 
 def _reshape(node: Expr) -> Phrase:
@@ -219,12 +175,12 @@ def _place(node: Expr) -> Phrase:
     (x, fill), (ranges, shape) = node.args, node.attrs
     zero = fill.op == "const" and not fill.attrs[0].array.any()
     base = Phrase("zeros", (shape,)) if zero else Phrase("full", (shape, fill))
-    return Phrase("update_at", (base, _ranges_index(ranges, x.shape, shape), "set", _unbroadcast(x)))
+    return Phrase("update_at", (base, _ranges_index(ranges, x.shape, shape), "set", unbroadcast(x)))
 
 
 def _update(node: Expr) -> Phrase:
     (x, v), (op, ranges) = node.args, node.attrs[:2]
-    return Phrase("update_at", (x, _ranges_index(ranges, v.shape, x.shape), op, _unbroadcast(v)))
+    return Phrase("update_at", (x, _ranges_index(ranges, v.shape, x.shape), op, unbroadcast(v)))
 
 
 def _ranges_index(ranges: tuple, counts: tuple, extents: tuple) -> tuple:
@@ -252,7 +208,7 @@ def _scatter(node: Expr) -> Phrase:
     (x, *indices, updates), (op, axes) = node.args, node.attrs[:2]
     index = tuple(map(_unwrapped, indices))
     if axes == tuple(range(len(axes))):
-        return Phrase("update_at", (x, index, op, _unbroadcast(updates)))
+        return Phrase("update_at", (x, index, op, unbroadcast(updates)))
     return Phrase("scatter", (x, *index, updates), {"op": op, "axes": axes})
 
 
@@ -269,19 +225,10 @@ def _unwrapped(index: Expr) -> Expr:
 
 # ---- folding ----------------------------------------------------------------------------------------------------
 def _reduce(node: Expr) -> Phrase:
-    x, op, axes = node.args[0], *node.attrs
-    name = REDUCTIONS[op]
-    if len(axes) == len(x.shape):
-        return Phrase(name, (x,))
-    return Phrase(name, (x,), {"axis": axes[0] if len(axes) == 1 else axes})
-
-
-def _along_axes(node: Expr) -> Phrase:
-    """A function that takes `axis=`, over all axes if it says nothing."""
-    x, axes = node.args[0], node.attrs[0]
-    if len(axes) == len(x.shape):
-        return Phrase(node.op, (x,))
-    return Phrase(node.op, (x,), {"axis": axes[0] if len(axes) == 1 else axes})
+    (x,), (op, axes) = node.args, node.attrs
+    if op == "add" and x.op == "broadcast" and sorted((*axes, *x.attrs[0])) == list(range(len(x.shape))):
+        return Phrase("multiply", (Phrase("size", (product(x.shape[a] for a in axes),)), x.args[0]))
+    return folded(REDUCTIONS[op], node)
 
 
 def _contract(node: Expr) -> Phrase:
@@ -338,5 +285,6 @@ _PHRASES: dict[str, Callable[[Expr], Phrase]] = {
     "cast": _cast, "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose, "slice": _slice,
     "place": _place, "update": _update, "concat": _concat, "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
-    "logsumexp": _along_axes, "softmax": _along_axes,
+    "logsumexp": lambda node: folded("logsumexp", node),
+    "softmax": lambda node: folded("softmax", node),
 }

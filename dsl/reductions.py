@@ -139,7 +139,12 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False)
 
 
 def _mean(x: Expr, axis: Any, keepdims: bool) -> Expr:
-    return scalar("divide", _fold(x, "add", axis, keepdims), _count(x, axis))
+    return _kept(scalar("divide", _fold(x, "add", axis, False), _count(x, axis)), x, axis, keepdims)
+
+
+def _kept(folded: Expr, x: Expr, axis: Any, keepdims: bool) -> Expr:
+    """`folded`, what was computed of a fold of `x`, with axes of size 1 where these are to be kept."""
+    return primitives.reshape(folded, kept_shape(x, all_axes(axis, len(x.shape)))) if keepdims else folded
 
 
 @surface
@@ -171,11 +176,13 @@ def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, *, keepdims:
 
 def _variance(x: Expr, axis: Any, keepdims: bool, ddof: Any) -> Expr:
     from_mean = scalar("subtract", x, _mean(x, axis, True))
-    total = _fold(scalar("square", from_mean), "add", axis, keepdims)
+    total = _fold(scalar("square", from_mean), "add", axis, False)
     count = _count(x, axis)
     if isinstance(ddof, float) and not ddof.is_integer():
-        return scalar("divide", total, scalar("maximum", scalar("subtract", count, ddof), 0.0))
-    return scalar("divide", total, sizes.maximum(count - integer(ddof, "ddof"), 0))
+        freedom: Any = scalar("maximum", scalar("subtract", count, ddof), 0.0)
+    else:
+        freedom = sizes.maximum(count - integer(ddof, "ddof"), 0)
+    return _kept(scalar("divide", total, freedom), x, axis, keepdims)
 
 
 @surface

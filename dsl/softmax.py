@@ -51,10 +51,9 @@ def softmax_reverse(node: Expr, g: Expr, index: int) -> Expr:
 
 
 def _centred(node: Expr, g: Expr) -> Expr:
-    """p*g - p*sum(p*g), the derivative of p along g, which is symmetric."""
-    weighted = scale(g, node)
-    mean = _spread(summed(weighted, node.attrs[0]), node, node.attrs[0])
-    return total([weighted, negated(scale(mean, node))])
+    """(g - sum(g*p))*p, the derivative of p along g, which is symmetric."""
+    mean = _spread(summed(scale(g, node), node.attrs[0]), node, node.attrs[0])
+    return scale(total([g, negated(mean)], closed=False), node)
 
 
 def _spread(g: Expr, like: Expr, axes: tuple[int, ...]) -> Expr:

@@ -1,8 +1,4 @@
-"""Expressions as one line of mathematics in Python's syntax, with no more parentheses than Python needs.
-
-`render` serves every notation: it spells the nodes nearest to the result, as many levels as fit, and writes an ellipsis
-for those below, so that its time does not grow with the program.
-"""
+"""Expressions as one line of mathematics in Python's syntax, with no more parentheses than Python needs."""
 
 from __future__ import annotations
 
@@ -13,95 +9,24 @@ import numpy as np
 
 from . import ops
 from .node import FUNCTIONS, Expr
-from .phrase import Phrase, phrase
+from .phrase import Phrase
+from .render import LIMIT, Notation, Show, Spelled, render
 from .size import Size
 
-LIMIT = 2000                # characters
 LISTED = 24                 # elements of a list
 ANY, BINARY, UNARY, POWER, ATOM = 0, 12, 13, 14, 18     # how tightly a text holds together: Python's order
 
 AT_METHODS = {"minimum": "min", "maximum": "max"}
 
-Spelled = tuple[str, int]   # a text and how tightly it holds together
-Show = Callable[[Any, int], str]
 
-
-def text(node: Expr, names: Mapping[Expr, str] | None = None) -> str:
-    """`node` as one line of at most about 2,000 characters; operands that are in `names` are called so.
+def text(node: Expr, names: Mapping[Expr, str] | None = None, limit: int = LIMIT) -> str:
+    """`node` as one line of about `limit` characters at most; operands that are in `names` are called so.
 
     >>> import pullback as pb
     >>> pb.exp(-pb.Var('x') ** 2) / (1 + pb.Var('x'))
     exp(-x**2)/(1 + x)
     """
-    return render(node, spell, "({})", names)
-
-
-# ---- cutting ----------------------------------------------------------------------------------------------------
-def render(root: Expr, spell: Callable[[Phrase, Show], Spelled], parentheses: str,
-           names: Mapping[Expr, str] | None = None, limit: int = LIMIT) -> str:
-    """`root` spelled out to the depth at which the text stays within `limit` characters."""
-    phrases, depth = _nearest(root, names or {}, limit)
-    order = _children_first(root, phrases)
-    low, high = 0, max(depth.values()) + 1           # the text to depth low fits, to depth high it does not
-    best = _spelled_to(high - 1, order, phrases, depth, spell, parentheses, limit)
-    if best is not None:
-        return best
-    best = _spelled_to(0, order, phrases, depth, spell, parentheses, 1 << 60)
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = _spelled_to(middle, order, phrases, depth, spell, parentheses, limit)
-        if found is None:
-            high = middle
-        else:
-            low, best = middle, found
-    assert best is not None
-    return best if len(best) <= 2 * limit else best[:limit] + "…"
-
-
-def _nearest(root: Expr, names: Mapping[Expr, str], limit: int) -> tuple[dict[Expr, Phrase], dict[Expr, int]]:
-    """Phrases of the `limit` nodes nearest to `root`, and their distance from it."""
-    phrases: dict[Expr, Phrase] = {}
-    depth = {root: 0}
-    queue = [root]
-    for node in queue:
-        if len(phrases) >= limit:
-            break
-        phrases[node] = Phrase("name", (names[node],)) if node in names and node is not root else phrase(node)
-        for argument in phrases[node].expressions():
-            if argument not in depth:
-                depth[argument] = depth[node] + 1
-                queue.append(argument)
-    return phrases, {node: depth[node] for node in phrases}
-
-
-def _children_first(root: Expr, phrases: dict[Expr, Phrase]) -> list[Expr]:
-    order: dict[Expr, None] = {}
-    stack = [(root, False)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            order[node] = None
-        elif node in phrases and node not in order:
-            stack.append((node, True))
-            stack.extend((a, False) for a in phrases[node].expressions() if a not in order)
-    return list(order)
-
-
-def _spelled_to(deepest: int, order: list[Expr], phrases: dict[Expr, Phrase], depth: dict[Expr, int],
-                spell: Callable[[Phrase, Show], Spelled], parentheses: str, limit: int) -> str | None:
-    """The text of the last of `order` with nodes below `deepest` left out; None where it exceeds `limit`."""
-    done: dict[Expr, Spelled] = {}
-
-    def show(part: Any, tightness: int) -> str:
-        found = done.get(part, ("…", ATOM)) if isinstance(part, Expr) else spell(part, show)
-        return found[0] if found[1] >= tightness else parentheses.format(found[0])
-
-    for node in order:
-        if depth[node] <= deepest or phrases[node].name in ("name", "number"):
-            done[node] = spell(phrases[node], show)
-            if len(done[node][0]) > limit:
-                return None
-    return done[order[-1]][0]
+    return render(node, Notation(spell), names, limit)
 
 
 # ---- Python's syntax --------------------------------------------------------------------------------------------

@@ -58,10 +58,33 @@ def test_equal_terms_are_twice_the_term():
         same_value(adjoint.total([node, node]), elementwise("add", node, node))
 
 
+def test_powers_of_two_move_out_and_are_added_up():
+    half, two = (adjoint.scale(full(U.shape, c, "float64"), U) for c in (0.5, 2.0))
+    product = adjoint.scale(adjoint.negated(two), V)
+    assert product.op == "negative" and adjoint.number(product.args[0].args[0]) == 2
+    assert adjoint.scale(two, adjoint.quotient(full(U.shape, 0.5, "float64"), V)).op == "multiply"
+    assert adjoint.number(adjoint.total([U, V, two]).args[0].args[0]) == 3
+    same_value(adjoint.total([half, two, adjoint.negated(U)]), adjoint.scale(full(U.shape, 1.5, "float64"), U))
+    assert adjoint.total([U, adjoint.negated(U)]).op == "add", "inf - inf is not 0"
+
+
+def test_what_is_known_by_form_is_not_computed():
+    zero, two = full(U.shape, 0.0, "float64"), full(U.shape, 2.0, "float64")
+    assert adjoint.row("subtract", U, zero) is U and adjoint.row("add", U, zero).op == "add"
+    assert adjoint.number(adjoint.row("divide", two, two)) == 1
+    assert adjoint.number(adjoint.row("isinf", two)) is False
+    known = full(U.shape, True, bool)
+    assert adjoint.row("logical_and", C, known) is C and adjoint.number(adjoint.row("logical_or", known, C)) is True
+    assert adjoint.row("mask", known, U) is U
+    assert adjoint.row("exp", two).op == "broadcast", "a target's exp has bits of its own"
+
+
 def test_a_common_scalar_stands_outside_a_sum():
     a, b = adjoint.scale(S, U), adjoint.scale(adjoint.negated(S), V)
     total = adjoint.total([a, b])
     assert total.op == "multiply" and total.args[0] is S
+    other = broadcast(var("s"), (), (3, symbol("m")))      # a size that only the call knows to be equal
+    assert adjoint.total([a, adjoint.scale(other, V)]).op == "multiply"
     assert ops_of(total) == ["add", "multiply", "negative"]
     same_value(total, elementwise("subtract", a, elementwise("multiply", S, V)))
     assert adjoint.total([adjoint.scale(ROW, U), adjoint.scale(ROW, V)]).op == "add"

@@ -82,7 +82,13 @@ def test_an_untyped_expression_prints_as_it_was_written_and_reads_back(source):
 
 
 def read(source):
-    return eval(source, {**FUNCTIONS, "w": W, "x": X, "b": B})  # the texts are our own
+    """The expression that a text of our own says, with the parts that it names."""
+    body, _, clauses = source.partition("  where ")
+    scope = {**FUNCTIONS, "w": W, "x": X, "b": B, "inf": float("inf")}
+    for clause in reversed(re.split(r", (?=\w+ = )", clauses)) if clauses else ():
+        name, _, text = clause.partition(" = ")
+        scope[name] = eval(text, scope)
+    return eval(body, scope)
 
 
 def test_methods_and_numpy_print_as_functions():
@@ -105,7 +111,7 @@ EXPRESSIONS = st.recursive(
 
 @given(EXPRESSIONS)
 def test_parentheses_are_enough(expression):
-    assert eval(repr(expression), {**FUNCTIONS, "w": W, "x": X, "b": B, "inf": float("inf")}) is expression
+    assert read(repr(expression)) is expression
 
 
 @given(EXPRESSIONS)
@@ -147,9 +153,9 @@ TYPED = [
     (P.contract(var("a", 4, 3), var("c", 4, 3), "bj", "bj", "b"), "einsum('ij,ij->i', a, c)"),
     (row("multiply", T, V), "t*v"),
     (row("divide", T, P.reshape(P.reduce(T, "add", (1,)), (N, 1))), "t/sum(t, axis=1)[:, None]"),
-    (row("multiply", V, 2), "v*2.0"),
+    (row("multiply", V, 2), "v*2"),
     (row("multiply", P.broadcast(V, (0,), (3, N)), P.broadcast(var("u", N), (1,), (3, N))), "v[:, None]*u"),
-    (row("multiply", P.full((3,), 1.0, "float64"), P.full((3,), 2.0, "float64")), "broadcast_to(1.0, (3,))*2.0"),
+    (row("multiply", P.full((3,), 1.0, "float64"), P.full((3,), 2.0, "float64")), "broadcast_to(1.0, (3,))*2"),
     (row("add", V, row("negative", row("multiply", V, V))), "v - v*v"),
     (row("square", row("negative", V)), "(-v)**2"),
     (row("negative", row("square", V)), "-v**2"),
@@ -184,9 +190,86 @@ TYPED = [
 def test_the_gradient_of_a_linear_model_reads_as_in_a_book():
     x, w, b, y = var("x", N, 3), var("w", 3, 4), var("b", 4), var("y", N, 4)
     to_w, to_b = pb.grad(FUNCTIONS["sum"]((x @ w + b - y) ** 2), (w, b))
-    assert repr(to_w) == "x.T @ (2.0*(x @ w + b - y))"
-    assert repr(to_b) == "sum(2.0*(x @ w + b - y), axis=0)"
+    assert repr(to_w) == "x.T @ (2*(x @ w + b - y))"
+    assert repr(to_b) == "sum(2*(x @ w + b - y), axis=0)"
     assert latex(to_w) == r"$x^{\top} \, \left(2 \, \left(x \, w + b - y\right)\right)$"
+
+
+# what is differentiated, and the derivative with respect to its first variable
+M, K, SHIFT = pb.Var("m", ("k", "j")), pb.Var("c", ("j", "n")), pb.Var("o", ("k", 1))
+Y, U = pb.Var("y", ("n",)), pb.Var("u", ("n",))
+BOOK = [
+    (lambda: pb.sum(pb.tanh(M @ K)), M, "sech(m @ c)**2 @ c.T"),
+    (lambda: pb.mean(pb.logsumexp(M @ K + SHIFT, axis=0)), M, "softmax(m @ c + o, axis=0)/n @ c.T"),
+    (lambda: pb.mean(pb.logsumexp(M @ K + SHIFT, axis=0)), SHIFT, "sum(softmax(m @ c + o, axis=0)/n, axis=1)[:, None]"),
+    (lambda: pb.mean((U - Y) ** 2), U, "2*(u - y)/n"),
+    (lambda: pb.mean(pb.logaddexp(0, U) - Y * U), U, "(sigmoid(u) - y)/n"),
+    (lambda: pb.sum(pb.exp(-U * U) * pb.sin(Y)), U, "-2*sin(y)*exp(-u*u)*u"),
+    (lambda: 1e-3 * pb.sum(U * U), U, "0.002*u"),
+    (lambda: pb.sum(U**3), U, "3*u**2"),
+    (lambda: pb.sum(U**2.5 * Y), U, "y*(2.5*u**1.5)"),
+    (lambda: pb.sum(pb.where(U > 0, pb.sqrt(U), U)), U, "where(u > 0, 0.5/sqrt(u), 1)"),
+    (lambda: pb.sum(abs(U)), U, "sign(u)"),
+    (lambda: pb.sqrt(pb.sum(U * U)), U, "where(sqrt(sum(u*u)) != 0, u/sqrt(sum(u*u)), 0)"),
+    (lambda: pb.var(U), U, "2*(u - mean(u))/n - mean(2*(u - mean(u))/n)"),
+    (lambda: pb.sum(pb.softmax(U) * Y), U, "(y - sum(y*softmax(u)))*softmax(u)"),
+    (lambda: pb.sum(pb.exp(-U) / (1 + U)), U, "-(exp(-u)/(1 + u)/(1 + u) + exp(-u)/(1 + u))"),
+]
+
+
+@pytest.mark.parametrize(("build", "wrt", "expected"), BOOK, ids=[expected for _, _, expected in BOOK])
+def test_derivatives_of_declared_variables_read_as_in_a_book(build, wrt, expected):
+    assert repr(pb.grad(build(), wrt)) == expected
+    assert_balanced(latex(pb.grad(build(), wrt)))
+
+
+def test_softmax_regression_reads_as_in_a_book():
+    w, b, x = pb.Var("w", ("classes", "pixels")), pb.Var("b", ("classes", 1)), pb.Var("x", ("pixels", "samples"))
+    t = pb.Var("t", ("classes", "samples"))
+    scores = w @ x + b
+    loss = pb.mean(pb.logsumexp(scores, axis=0) - pb.sum(t * scores, axis=0)) + 1e-3 * pb.sum(w * w)
+    assert repr(pb.grad(loss, w)) == "0.002*w + (softmax(w @ x + b, axis=0) - t)/samples @ x.T"
+    both = pb.grad(loss, [w, b])
+    assert repr(both[1]) == "sum((softmax(w @ x + b, axis=0) - t)/samples, axis=1)[:, None]"
+
+
+# ---- parts with names -------------------------------------------------------------------------------------------
+def test_what_is_long_and_repeated_is_named():
+    x, s = pb.Var("x", ("m", "n")), pb.Var("s", ("n",))
+    normed = (x - pb.mean(x, axis=0)) / pb.sqrt(pb.var(x, axis=0) + 1e-5) * s
+    assert repr(pb.grad(pb.sum(normed), x)) == (
+        "z - mean(z, axis=0)  where z = s/r - sum(s/r*(d/r), axis=0)/r/m*d, "
+        "r = sqrt(mean(d**2, axis=0) + 1e-05), d = x - mean(x, axis=0)")
+    assert latex(pb.grad(pb.sum(normed), x)).count(r"\quad") == 2
+
+
+def long_sum(part):
+    sin, cos, exp, tanh = (FUNCTIONS[name] for name in ("sin", "cos", "exp", "tanh"))
+    return exp(cos(part)) / (sin(part + 1) + 1000000) * tanh(part * 0.1234567890123) - cos(part * 2)
+
+
+def test_named_parts_read_back():
+    part = FUNCTIONS["tanh"](W @ X + B) * FUNCTIONS["sqrt"](W @ X + B)
+    assert repr(long_sum(part)) == (
+        "exp(cos(u))/(sin(u + 1) + 1000000)*tanh(u*0.1234567890123) - cos(u*2)  "
+        "where u = tanh(z)*sqrt(z), z = w @ x + b")
+    for expression in (long_sum(part), long_sum(long_sum(part))):
+        assert read(repr(expression)) is expression
+
+
+def test_names_of_parts_are_not_those_of_variables():
+    taken = [pb.Var(c) for c in "abcdefghijklmnopqrstuvwxyz"]
+    part = FUNCTIONS["tanh"](FUNCTIONS["concatenate"](taken))
+    source = repr(part * part + part)
+    assert source.startswith("u1*u1 + u1  where u1 = tanh(concatenate([a, b")
+    sizes = pb.Var("left", ("z", "u")) @ pb.Var("right", ("u", "z"))
+    names = re.findall(r"(\w+) = ", repr(long_sum(long_sum(sizes))))
+    assert names and not {"z", "u", "left", "right"} & set(names)
+
+
+def test_short_texts_name_nothing():
+    part = W @ X + B
+    assert repr(part * part) == "(w @ x + b)*(w @ x + b)"
 
 
 @pytest.mark.parametrize(("node", "expected"), TYPED, ids=[expected for _, expected in TYPED])
@@ -296,7 +379,8 @@ def test_latex_of_every_operation_renders():
 def test_every_operation_prints_its_name_or_sign():
     for node in every_row():
         entry = ROWS[node.op]
-        assert (entry.infix or {"square": "**2", "cast": "astype"}.get(node.op, node.op)) in text(node)
+        assert (entry.infix or {"square": "**2", "cast": "astype", "mask": "where", "logical_and": "&",
+                                 "logical_or": "|", "logical_not": "~"}.get(node.op, node.op)) in text(node)
 
 
 def assert_balanced(source):
