@@ -188,6 +188,21 @@ class Expr:
         raise PullbackError(f"expressions are immutable{where(self)}: "
                             "write x = x.at[index].set(value) instead of x[index] = value")
 
+    def __copy__(self) -> Expr:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Expr:
+        return self
+
+    def __reduce__(self) -> tuple:
+        """Pickled as a list of nodes, so that depth is no limit; equal nodes are one again where it is loaded."""
+        nodes = toposort([self])
+        nodes = toposort([*(n.shadow for n in nodes if n.shadow is not None), self])
+        number = {n: i for i, n in enumerate(nodes)}
+        return _restored, ([(n.op, [number[a] for a in n.args], n.attrs, None if n.dtype is None else n.dtype.str,
+                             None if n.dtype is None else n.shape, None if n.shadow is None else number[n.shadow])
+                            for n in nodes],)
+
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.asarray(FUNCTIONS["_evaluate"](self), dtype=dtype)
 
@@ -216,6 +231,9 @@ class Constant:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Constant) and self.key == other.key
 
+    def __reduce__(self) -> tuple:      # hashes of strings differ between processes
+        return Constant, (self.array,)
+
     def __repr__(self) -> str:
         return f"array{self.array.shape}" if self.array.ndim else repr(self.array.item())
 
@@ -239,6 +257,13 @@ def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = Non
         if line and line not in found.lines:
             found.lines = (*found.lines, line)
     return found
+
+
+def _restored(nodes: list[tuple]) -> Expr:
+    done: list[Expr] = []
+    for op, args, attrs, dtype, shape, shadow in nodes:
+        done.append(make(op, [done[i] for i in args], attrs, dtype, shape, None if shadow is None else done[shadow]))
+    return done[-1]
 
 
 def frozen(value: Any) -> Any:

@@ -39,6 +39,9 @@ class Size:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple:      # hashes of strings differ between processes
+        return Size, (self.terms,)
+
     def same(self, other: object) -> bool:
         """Structural equality: the same polynomial (no guard is recorded)."""
         return isinstance(other, Size) and self.terms == other.terms

@@ -116,6 +116,9 @@ class Loaded(Compiled):
     def lower(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._last()
 
+    def __reduce__(self) -> tuple:
+        return load, (self.path,)
+
     def _call_cuda(self, binding: Binding, out: Any) -> Any:
         raise DeviceError(f"{self.path} holds code for the CPU: compile the original for arrays on a GPU")
 

@@ -38,7 +38,7 @@ class Compiled:
                  donate: Sequence[Any] = (), precision: str | None = None) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise DeviceError(f"device is 'cpu', 'cuda' or 'auto', not {device!r}")
-        self.device, self.donate, self.precision = device, tuple(donate), precision
+        self.device, self.donate, self.precision, self._args = device, tuple(donate), precision, args
         self._entries: dict[Any, list[tuple[Traced, Any]]] = {}
         self._fast: dict[Any, tuple[Call, Any]] = {}
         self.log: list[dict[str, Any]] = []
@@ -53,7 +53,7 @@ class Compiled:
             self.__name__ = "program"
         else:
             self.target = target
-            self.signature = signature_of(target)
+            self.signature = self.__signature__ = signature_of(target)
             self._positional = list(self.signature.parameters)
             self.__name__ = getattr(target, "__name__", "program")
             self.__doc__ = getattr(target, "__doc__", None)
@@ -89,7 +89,7 @@ class Compiled:
         self.copies.update({n: g.copied for n, g in zip(binding.names, given, strict=True) if g.copied})
         traced, executable = self.entry("cpu", binding, given)
         call = executable.call_for([g.shape for g in given])
-        if all(g.plain for g in given):
+        if not any(g.copied or g.kind.order == "F" and call.repeats_inputs for g in given):
             self._remember(args, kwargs, binding, call, traced.structure)
         results = call.run(arrays) if out is None else _written(call, arrays, out, traced)
         return nest.unflatten(traced.structure, results)
@@ -236,6 +236,10 @@ class Compiled:
 
         traced, executable = self._last()
         return executable.program if isinstance(executable, Executable) else program_of(traced)
+
+    def __reduce__(self) -> tuple:
+        """Pickled as what it was made of; it is compiled, or found on disk, where it is loaded."""
+        return Compiled, (self.target, self.device, self._args, self.donate, self.precision)
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__} for {self.device}, {len(self.log)} compilations>"

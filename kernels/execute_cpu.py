@@ -86,12 +86,14 @@ class Call:
         self.results = [(tuple(size.evaluate(d, values) for d in x.shape), x.dtype) for x in outputs]
         self.fresh: list[int] = facts["fresh"]  # results that own a buffer; the others repeat one or are an input
         self.source: list[tuple[str, int]] = [tuple(s) for s in facts["source"]]
+        self.repeats_inputs = any(kind == "input" for kind, _ in self.source)
         self.values = values
         self.errors: list[str] = facts["errors"]
 
     def run(self, inputs: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
         """The results for arrays that are ready; `out` gives arrays to write into."""
-        made = [empty(*self.results[k]) if out is None or out[k] is None else out[k] for k in self.fresh]
+        given = out or [None] * len(self.results)
+        made = [empty(*self.results[k]) if (target := given[k]) is None else target for k in self.fresh]
         status = self.native.run([*map(address, inputs), *self.constant_addresses, *map(address, made)], self.given)
         if status >= 0:
             raise IndexError(self._error(self.errors[status]))

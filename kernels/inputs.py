@@ -22,11 +22,6 @@ class Given:
     shape: tuple[int, ...]
     copied: str = ""
 
-    @property
-    def plain(self) -> bool:
-        """Whether the argument is read where it lies, in row-major order."""
-        return not self.copied and self.kind.order == "C"
-
 
 def ready(value: Any, name: str) -> tuple[Any, Given]:
     """`value` as an array that a CPU kernel can read, and what is known of it. Raises DTypeError for what no kernel

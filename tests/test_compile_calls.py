@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import functools
+import inspect
 import sys
 import threading
 import time
@@ -253,6 +254,28 @@ def test_compile_is_idempotent_and_calls_inside_a_trace_build_expressions():
     np.testing.assert_allclose(outer(np.ones(3)), np.sin(1) * 2 + 1)
     assert not inner.log
     assert repr(inner(pb.Var("t"))) == "sin(t)*2"
+
+
+def test_a_compiled_function_looks_like_the_function():
+    @pb.compile
+    def model(w, x=2.0):
+        """The documentation."""
+        return w * x
+
+    assert model.__name__ == "model" and model.__doc__ == "The documentation."
+    assert str(inspect.signature(model)) == "(w, x=2.0)" and "model" in repr(model)
+
+
+def test_transposed_arrays_are_read_where_they_lie():
+    """Also on the short way of a second call, where results that repeat an input must not lose the order."""
+    x, y = np.arange(6.0).reshape(2, 3).T, np.arange(12.0).reshape(4, 3).T
+    for function in (lambda x: x * 2, lambda x: x, lambda x: x.T, lambda x: (x.reshape(-1), x[0], x.sum(1))):
+        f = pb.compile(function)
+        for array in (x, y, x, y, np.ascontiguousarray(x), x):
+            result, expected = f(array), function(array)
+            for a, b in zip(result, expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert len(f.log) == 2 and not f.copies
 
 
 def test_what_is_remembered_is_bounded(monkeypatch):
