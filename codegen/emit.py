@@ -94,7 +94,7 @@ class Emitter:
         """The operand that holds node[index]; where `mask` is false it may be anything."""
         stack: list[tuple[tuple, Rule, int]] = []
         request: Request | None = (node, index, mask)
-        result: Operand | None = None
+        result: Any = None
         while True:
             if request is not None:
                 key = (id(request[0]), request[1], request[2])
@@ -107,7 +107,6 @@ class Emitter:
                 request = None
             key, rule, depth = stack[-1] if stack else ((), None, 0)
             if rule is None:
-                assert result is not None
                 return result
             try:
                 request = rule.send(result)

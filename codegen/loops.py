@@ -121,9 +121,10 @@ def split_rows(
     row = Axis(names.index("r"), size.product([a.extent for a in rows]))
     digits: list[Stmt] = []
     rest: Operand = row.name
-    for axis in reversed(rows[1:]):
+    first, *others = rows
+    for axis in reversed(others):
         digits.append(Let(axis.name, "int64", "remainder", (rest, integer(axis.extent))))
-        quotient = rows[0].name if axis is rows[1] else names.new("rest")
+        quotient = first.name if axis is others[0] else names.new("rest")
         digits.append(Let(quotient, "int64", "floor_divide", (rest, integer(axis.extent))))
         rest = quotient
     return row, (*digits, *body), accs, vector

@@ -162,7 +162,7 @@ def _context(
 def _wish(node: Expr) -> str:
     folds = {"add": "total", "multiply": "product", "maximum": "largest", "minimum": "smallest"}
     if node.op == "reduce":
-        return folds.get(node.attrs[0], node.attrs[0])
+        return folds.get(node.attrs[0], str(node.attrs[0]))
     return {"contract": "matmul", "multiply": "scaled", "add": "summed"}.get(node.op, node.op)
 
 

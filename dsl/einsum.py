@@ -140,4 +140,5 @@ def _order(terms: list[tuple[Expr, str]], out: str) -> list[tuple[int, ...]]:
     equation = ",".join(labels for _, labels in terms) + "->" + out
     known = {label: d for x, labels in terms for label, d in zip(labels, x.shape, strict=True) if isinstance(d, int)}
     shapes = [tuple(known.get(label, _STAND_IN) for label in labels) for _, labels in terms]
-    return opt_einsum.contract_path(equation, *shapes, shapes=True)[0]
+    path, _ = opt_einsum.contract_path(equation, *shapes, shapes=True)
+    return [tuple(map(int, pair)) for pair in path]
