@@ -121,7 +121,7 @@ def split_rows(
     row = Axis(names.index("r"), size.product([a.extent for a in rows]))
     digits: list[Stmt] = []
     rest: Operand = row.name
-    first, *others = rows
+    first, *others = list(rows)
     for axis in reversed(others):
         digits.append(Let(axis.name, "int64", "remainder", (rest, integer(axis.extent))))
         quotient = first.name if axis is others[0] else names.new("rest")
