@@ -16,6 +16,7 @@ from ..dsl import size
 from ..dsl.loop import Body, Loop
 from ..dsl.node import Expr, make
 from ..dsl.primitives import elementwise
+from ..dsl.size import same
 from ..dsl.surface import size_value
 from .fuse import LEAVES, Cluster, homes, identity
 from .lower import lowered
@@ -194,7 +195,13 @@ def _same_place(node: Expr, index: Any, rank: int) -> bool:
     own = identity(range(rank))
     if node.op == "update":
         own = tuple(i.scaled(step) + Offset(start) for i, (start, step) in zip(own, node.attrs[1], strict=True))
-    return node.op != "scatter" and index == own
+    return node.op != "scatter" and len(index) == len(own) and all(map(_same_offset, index, own))
+
+
+def _same_offset(a: Offset, b: Offset) -> bool:
+    """Whether two offsets are equal by form; unlike ==, which may ask for the values of sizes."""
+    difference = a + b.scaled(-1)
+    return not difference.terms and same(difference.const, 0)
 
 
 def _marked(value: Expr, slot: object) -> Expr:
