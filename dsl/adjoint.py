@@ -122,7 +122,17 @@ def negated(g: Expr) -> Expr:
     if g.op == "broadcast":
         return broadcast(negated(g.args[0]), *g.attrs)
     value = number(g)
-    return full(g.shape, -value, g.dtype) if value is not None else elementwise("negative", g)
+    if value is not None:
+        return full(g.shape, -value, g.dtype)
+    known = number(g.args[0]) if g.op == "multiply" else None
+    return elementwise("negative", g) if known is None else row("multiply", negated(g.args[0]), g.args[1])
+
+
+def is_negative(g: Expr) -> bool:
+    """Whether g is by form the negative of something, or of a multiple."""
+    g = g.args[0] if g.op == "broadcast" else g
+    factor = number(g.args[0]) if g.op == "multiply" else None
+    return g.op == "negative" or factor is not None and factor < 0
 
 
 def total(parts: list[Expr], closed: bool = True) -> Expr:
@@ -149,7 +159,7 @@ def linear(g: Expr, function: Callable[[Expr], Expr]) -> Expr:
 
 def summed(g: Expr, axes: tuple[int, ...]) -> Expr:
     """The sum of g over `axes`; a sign, and a mask that is the same all along them, stay outside."""
-    if g.op == "negative" or g.op == "broadcast" and g.args[0].op == "negative":
+    if is_negative(g):
         return negated(summed(negated(g), axes))
     if g.op == "mask" and g.args[0].op == "broadcast":
         condition, (dims, _) = g.args[0].args[0], g.args[0].attrs
@@ -191,7 +201,7 @@ def _divide(g: Expr, divisor: Expr) -> Expr:
 
 
 def _coefficient(g: Expr) -> tuple[float, Expr]:
-    """c, u where g is c*u exactly and c a power of two or minus one: it stands outside of products."""
+    """c, u where g is c*u exactly, and c a power of two or minus one such: it stands outside of products."""
     if g.op == "broadcast" and g.args[0].op != "const":
         c, u = _coefficient(g.args[0])
         return c, g if c == 1 else broadcast(u, *g.attrs)
@@ -199,20 +209,21 @@ def _coefficient(g: Expr) -> tuple[float, Expr]:
         c, u = _coefficient(g.args[0])
         return -c, u
     value = number(g.args[0]) if g.op in ("multiply", "divide") else None
-    if value is None or value <= 0 or value == 1 or np.frexp(value)[0] != 0.5:
+    if value is None or value == 1 or abs(np.frexp(value)[0]) != 0.5:
         return 1.0, g
     return value, g.args[1] if g.op == "multiply" else row("divide", full(g.shape, 1, g.dtype), g.args[1])
 
 
 def _times(c: float, g: Expr) -> Expr:
-    """c * g, with the sign outermost."""
+    """c * g."""
     value = number(g)
     if value is not None:
         return full(g.shape, c * value, g.dtype)
     if g.op == "broadcast":
         return broadcast(_times(c, g.args[0]), *g.attrs)
-    product = g if abs(c) == 1 else row("multiply", full(g.shape, abs(c), g.dtype), g)
-    return negated(product) if c < 0 else product
+    if abs(c) == 1:
+        return g if c == 1 else negated(g)
+    return row("multiply", full(g.shape, c, g.dtype), g)
 
 
 def _add(a: Expr, b: Expr, closed: bool) -> Expr:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .adjoint import number
+from .adjoint import is_negative, negated, number
 from .node import Expr
-from .primitives import broadcast
 from .size import Size, product, same
 from .words import Phrase
 
@@ -41,18 +40,9 @@ def row_phrase(node: Expr) -> Phrase:
 def _sum(x: Expr, y: Expr) -> Phrase:
     """A difference where a term is negative: the same to the last bit, and how derivatives come."""
     for a, b in ((x, y), (y, x)):
-        positive = _without_sign(b)
-        if positive is not None and _without_sign(a) is None:
-            return Phrase("subtract", _operands(a, positive))
+        if is_negative(b) and not is_negative(a):
+            return Phrase("subtract", _operands(a, negated(b)))
     return Phrase("add", _operands(x, y))
-
-
-def _without_sign(x: Expr) -> Expr | None:
-    if x.op == "negative":
-        return x.args[0]
-    if x.op == "broadcast" and x.args[0].op == "negative":
-        return broadcast(x.args[0].args[0], *x.attrs)
-    return None
 
 
 def _negated(x: Expr) -> Phrase:
