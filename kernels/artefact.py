@@ -141,15 +141,15 @@ def _described(structure: Any) -> Any:
 
 
 def _describe(part: Any) -> Any:
-    if part is None or isinstance(part, int):
+    if part is None or isinstance(part, (int, float, str)):      # a leaf's number, or the value of a static field
         return part
-    kind = type(part)
+    kind: Any = type(part)
     if kind in (list, tuple):
         return {"kind": kind.__name__, "parts": [_describe(p) for p in part]}
     if kind is dict and all(isinstance(k, (str, int)) for k in part):
         return {"kind": "dict", "keys": list(part), "parts": [_describe(p) for p in part.values()]}
-    if isinstance(part, tuple) or hasattr(kind, "__dataclass_fields__"):
-        names = getattr(kind, "_fields", None) or list(kind.__dataclass_fields__)
+    names = getattr(kind, "_fields", None) or getattr(kind, "__dataclass_fields__", None)
+    if names:
         return {"kind": "class", "module": kind.__module__, "name": kind.__qualname__, "keys": list(names),
                 "parts": [_describe(getattr(part, n)) for n in names]}
     raise PullbackError(f"a nest with {kind.__name__} cannot be saved: "

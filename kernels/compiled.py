@@ -53,14 +53,14 @@ class Compiled:
             self.__name__ = "program"
         else:
             self.target = target
-            self.signature = self.__signature__ = signature_of(target)
+            self.signature = self.__signature__ = signature_of(self._function)
             self._positional = list(self.signature.parameters)
             self.__name__ = getattr(target, "__name__", "program")
             self.__doc__ = getattr(target, "__doc__", None)
 
     def _order(self, args: Sequence[Any] | None) -> list[str]:
         names = [v.attrs[0] for v in self.variables]
-        wanted = [a.attrs[0] if isinstance(a, Expr) and a.op == "var" else a for a in args or ()]
+        wanted: list[Any] = [a.attrs[0] if isinstance(a, Expr) and a.op == "var" else a for a in args or ()]
         if args is not None and sorted(map(str, wanted)) != sorted(names):
             raise TypeError(f"args lists {wanted}, but the program's variables are {names}: name each of them once")
         return wanted
