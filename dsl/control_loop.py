@@ -19,7 +19,7 @@ from .node import Expr, rebuild, rewrite
 from .primitives import cast, elementwise, scalar, show_shape, slice_
 from .size import Dim, Size
 from .subprogram import Run, Waiting, expressions, stand_in, waiting
-from .surface import as_expr, several, size_value, surface
+from .surface import as_expr, mark_weak, several, size_value, surface
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ def typed_loop(form: Form, run: Run, inits: list[Expr], xs: list[Expr], first: A
     for _ in range(3):
         index, carries = bound(np.int64), [bound(x.dtype, x.shape) for x in inits]
         position = _plus(index, first)
+        mark_weak(position)                # like the integer of a range, it never widens an array
         place = _from_end(index, count) if form.backward else index
         outputs = run([position, *carries, *(at(x, place) for x in xs)])
         if not all(o.typed for o in outputs):

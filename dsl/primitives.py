@@ -17,7 +17,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,9 @@ from . import ops, size
 from .errors import DTypeError, ShapeError
 from .node import Expr, Shape, make
 from .size import Dim, Size, same, same_shape
-from .surface import as_expr, constant, size_value
+from .surface import as_expr, constant, is_weak, mark_weak, size_value
 
 PyScalar = (bool, int, float)
-# What was computed from Python numbers alone, by id: expressions compare elementwise, so they make no dictionary keys.
-_weak_results: weakref.WeakValueDictionary[int, Expr] = weakref.WeakValueDictionary()
 
 
 # ---- elementwise ------------------------------------------------------------------------------------------------
@@ -39,15 +36,8 @@ def scalar(name: str, *args: Any) -> Expr:
     shape = broadcast_shapes(*[a.shape for a in args if isinstance(a, Expr)])
     result = elementwise(name, *[broadcast_to(a, shape) for a in promoted(name, args)])
     if not shape and all(is_weak(a) for a in args):
-        _weak_results[id(result)] = result
+        mark_weak(result)
     return result
-
-
-def is_weak(value: Any) -> bool:
-    """Whether `value` stands for a Python number: one itself, a size, an input of that kind, or computed from these."""
-    if not isinstance(value, Expr):
-        return isinstance(value, (Size, *PyScalar))
-    return value.op == "size" or value.op == "var" and "weak" in value.attrs or _weak_results.get(id(value)) is value
 
 
 def elementwise(name: str, *args: Expr) -> Expr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import keyword
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from .node import FUNCTIONS, Constant, Expr, frozen, make, rewrite, user_line, w
 from .size import Dim, Size
 
 Function = Callable[..., Any]
+# By id: expressions compare elementwise, so they make no dictionary keys.
+_weak_results: weakref.WeakValueDictionary[int, Expr] = weakref.WeakValueDictionary()
 _counts: dict[str, Callable[..., int]] = {}       # of the results of functions that return several
 
 
@@ -49,6 +52,18 @@ def several(count: Callable[..., int]) -> Callable[[Function], Function]:
         return function
 
     return mark
+
+
+def is_weak(value: Any) -> bool:
+    """Whether `value` stands for a Python number: one itself, a size, an input of that kind, or computed from these."""
+    if not isinstance(value, Expr):
+        return isinstance(value, (bool, int, float, Size))
+    return value.op == "size" or value.op == "var" and "weak" in value.attrs or _weak_results.get(id(value)) is value
+
+
+def mark_weak(result: Expr) -> None:
+    """Note that `result` was computed from Python numbers alone."""
+    _weak_results[id(result)] = result
 
 
 def as_expr(value: Any, dtype: Any = None) -> Expr:
@@ -152,8 +167,12 @@ def specialize(roots: list[Expr], known: Mapping[Expr, Expr]) -> list[Expr]:
             return result_item(args[0], node.attrs[0])
         if node.op == "var" and node.dtype is None:
             raise PullbackError(f"the variable {node.attrs[0]!r} has no value{where(node)}")
-        same = all(a is b for a, b in zip(args, node.args, strict=True))
-        return node if same else make(node.op, args, node.attrs, node.dtype, node.shape)
+        if all(a is b for a, b in zip(args, node.args, strict=True)):
+            return node
+        result = make(node.op, args, node.attrs, node.dtype, node.shape)
+        if is_weak(node):
+            mark_weak(result)
+        return result
 
     return rewrite(roots, rule, known)
 

@@ -344,3 +344,12 @@ def test_threads_call_and_compile_at_the_same_time():
         thread.join()
     assert not failures
     assert len(f.log) == 1          # nobody compiled what another thread was compiling
+
+
+def test_the_index_of_a_loop_is_like_a_python_number():
+    x = np.ones(2, np.float32)
+    f = pb.compile(lambda x, s: pb.fori_loop(0, 3, lambda i, c: c * s + i, x))
+    assert f(x, 2.0).dtype == np.float32 and f(x, 2.0).tolist() == [12.0, 12.0]
+    g = pb.compile(lambda x: pb.fori_loop(1, 4, lambda i, c: c + x * i, x))
+    assert g(x).dtype == np.float32 and g(x).tolist() == [7.0, 7.0]
+    assert pb.compile(lambda n: pb.fori_loop(0, n, lambda i, c: c + i, 0))(5) == 10

@@ -140,6 +140,11 @@ def test_a_number_beside_a_size_keeps_float32():
         assert pb.compile(function)(x).dtype == np.float32
 
 
+def test_a_declared_size_beside_float32_keeps_it():
+    v = pb.Var("v", ("n",))
+    assert pb.compile(v / v.shape[0] + np.sqrt(v.shape[0]) / 2)(v=np.ones(4, np.float32)).dtype == np.float32
+
+
 # ---- declared sizes -------------------------------------------------------------------------------------------------
 def test_declared_sizes_hold_in_a_call():
     a, v = pb.Var("a", ("n", "m")), pb.Var("v", ("m",))
