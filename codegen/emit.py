@@ -40,13 +40,16 @@ class Scope:
 
 
 class Emitter:
-    """Statements of one kernel. `stored` maps nodes to buffers, `buffer_shape` gives a buffer's dims for its strides.
+    """Statements of one kernel. `stored` maps nodes to buffers; `own` are those whose buffers this kernel writes, and
+    `products` those that are fused with the addition that reads them.
     """
 
     def __init__(self, stored: dict[Expr, str], names: Names, errors: list[str]) -> None:
         self.stored = stored
         self.names = names
         self.errors = errors
+        self.own: set[Expr] = set()
+        self.products: set[Expr] = set()
         self.scopes: list[Scope] = [Scope(())]
         self.depth_of: dict[str, int] = {}
         self.loads: dict[Expr, set[Index]] = {}

@@ -15,11 +15,28 @@ UNROLLED = 8             # turns of a loop of fixed length that are written out
 
 
 def _row(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
+    product = next((k for k, a in enumerate(node.args) if a in emitter.products), None)
+    if product is not None:
+        return (yield from _fused_product(emitter, node, product, index, mask))
     args = []
     for arg in node.args:
         args.append((yield arg, index, mask))
     emitter.fused.append(node.op)
     return emitter.let(node.op, dtype_name(node), *args)
+
+
+def _fused_product(emitter: Emitter, node: Expr, at: int, index: Index, mask: str | None) -> Rule:
+    """a*b + c, a*b - c or c - a*b, rounded once."""
+    a = yield node.args[at].args[0], index, mask
+    b = yield node.args[at].args[1], index, mask
+    c = yield node.args[1 - at], index, mask
+    dtype = dtype_name(node)
+    if node.op == "subtract" and at == 0:
+        c = emitter.let("negative", dtype, c)
+    elif node.op == "subtract":
+        a = emitter.let("negative", dtype, a)
+    emitter.fused += ["multiply", node.op]
+    return emitter.let("fma", dtype, a, b, c)
 
 
 def _const(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
@@ -196,14 +213,17 @@ def _require(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Ru
 
 
 def _reduce(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
-    """A reduction computed where it is used: a loop in the scope of its index."""
+    """A reduction computed where it is used: a loop in the scope of its index.
+
+    It runs in lanes only where it is stored: several kernels that compute it again must find the same bits.
+    """
     op, axes = node.attrs
     source = node.args[0]
     if unrolls([source.shape[a] for a in axes]):
         return (yield from _unrolled(emitter, node, index, mask))
     depth = emitter.depth(index, mask)
     inner, emitter.scopes = emitter.scopes[depth + 1:], emitter.scopes[: depth + 1]
-    vector = not any(s.vector for s in emitter.scopes)
+    vector = node in emitter.own and not any(s.vector for s in emitter.scopes)
     loops = {a: emitter.axis(source.shape[a]) for a in axes}
     scopes = [emitter.open((loops[a],), vector and a == axes[-1]) for a in axes]
     rest = iter(index)

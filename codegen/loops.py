@@ -1,6 +1,4 @@
-"""Passes over the loops of one kernel: merge axes that are one run of memory, give the rows one index, fuse multiply-
-adds.
-"""
+"""Passes over the loops of one kernel: merge axes that are one run of memory, give the rows one index."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from ..dsl import size
 from ..dsl.size import same
 from .emit import integer
 from .names import Names
-from .program import Acc, Axis, Check, For, Kernel, Let, Load, Offset, Operand, Stmt, Store, Update, walk_stmts
+from .program import Acc, Axis, Check, For, Let, Load, Offset, Operand, Stmt, Store, Update, walk_stmts
 
 Accs = tuple[Acc, ...]
 
@@ -161,51 +159,3 @@ def defined(stmt: Stmt) -> set[str]:
     if isinstance(stmt, For):
         return {a.name for a in stmt.accs} | {c.result for c in stmt.carries}
     return set()
-
-
-# ---- fused multiply-add -----------------------------------------------------------------------------------------
-def fused_products(kernel: Kernel) -> Kernel:
-    """a*b + c with a product that nobody else reads becomes fma(a, b, c): one rounding, the same on every machine."""
-    uses: dict[str, int] = {}
-    for stmt in walk_stmts(kernel.begin + kernel.body + kernel.end):
-        for operand in operands(stmt):
-            if isinstance(operand, str):
-                uses[operand] = uses.get(operand, 0) + 1
-    for acc in kernel.accs:
-        uses[str(acc.value)] = uses.get(str(acc.value), 0) + 1
-    return replace(kernel, begin=_with_fma(kernel.begin, uses), body=_with_fma(kernel.body, uses))
-
-
-def _with_fma(body: tuple[Stmt, ...], uses: dict[str, int]) -> tuple[Stmt, ...]:
-    products: dict[str, Let] = {}
-    spent: set[str] = set()
-    result: list[Stmt] = []
-    for stmt in body:
-        if isinstance(stmt, For):
-            stmt = replace(stmt, body=_with_fma(stmt.body, uses))
-        elif isinstance(stmt, Let) and stmt.dtype.startswith("float"):
-            if stmt.op == "multiply" and uses.get(stmt.name, 0) == 1:
-                products[stmt.name] = stmt
-            elif stmt.op in ("add", "subtract"):
-                stmt = _fma(stmt, products, spent, result)
-        result.append(stmt)
-    return tuple(s for s in result if not (isinstance(s, Let) and s.name in spent))
-
-
-def _fma(stmt: Let, products: dict[str, Let], spent: set[str], result: list[Stmt]) -> Let:
-    a, b = stmt.args
-    if isinstance(a, str) and a in products:
-        spent.add(a)
-        if stmt.op == "add":
-            return Let(stmt.name, stmt.dtype, "fma", (*products[a].args, b))
-        result.append(Let(f"{stmt.name}_minus", stmt.dtype, "negative", (b,)))
-        return Let(stmt.name, stmt.dtype, "fma", (*products[a].args, f"{stmt.name}_minus"))
-    if isinstance(b, str) and b in products:
-        spent.add(b)
-        x, y = products[b].args
-        if stmt.op == "subtract":
-            result.append(Let(f"{stmt.name}_minus", stmt.dtype, "negative", (x,)))
-            x = f"{stmt.name}_minus"
-        return Let(stmt.name, stmt.dtype, "fma", (x, y, a))
-    return stmt
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -71,6 +71,20 @@ def _of_exponentials(node: Expr, x: Expr) -> Expr:
         return primitives.elementwise("add", top, primitives.elementwise("log", total))
     share = primitives.scalar("divide", 1, primitives.scalar("where", primitives.scalar("equal", total, 0), 1, total))
     return primitives.elementwise("multiply", powers, primitives.broadcast(share, kept, x.shape))
+
+
+def fused_products(results: Sequence[Expr]) -> set[Expr]:
+    """Products that one addition reads and nobody else: a*b + c is rounded once, the same on every machine.
+
+    Decided once for the whole graph. What two kernels compute must have the same bits in both, or a maximum would not
+    be found again among the values that it was taken from.
+    """
+    order = toposort(results)
+    uses = Counter(a for node in order for a in node.args)
+    uses.update(results)
+    sums = (n for n in order if n.op in ("add", "subtract") and n.dtype.kind == "f")
+    return {next(a for a in n.args if a.op == "multiply" and uses[a] == 1) for n in sums
+            if any(a.op == "multiply" and uses[a] == 1 for a in n.args)}
 
 
 @cache

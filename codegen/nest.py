@@ -13,7 +13,7 @@ from ..dsl.size import Dim
 from .emit import LETTERS, Emitter, Index, Scope, close_loop, dtype_name, flat
 from .emit_rules import checked, turns_of, unrolls
 from .fuse import Cluster, Root
-from .loops import collapsed, fused_products, split_rows
+from .loops import collapsed, split_rows
 from .names import Names
 from .program import Acc, Axis, Buffer, Carry, Combine, For, Kernel, Let, Literal, Offset, Operand, Stmt, Store, Update
 
@@ -36,6 +36,7 @@ class Context:
     turns: dict[Expr, str] = field(default_factory=dict)
     regions: dict[Expr, tuple[tuple[Dim, int], ...]] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=lambda: [0])
+    products: set[Expr] = field(default_factory=set)
 
     def inside(self, stored: dict[Expr, str]) -> Context:
         """The context of a loop's body: the same program, other nodes."""
@@ -74,6 +75,7 @@ class Nest:
         self.emitter = Emitter(
             {n: b for n, b in context.stored.items() if n not in members}, context.names, context.errors
         )
+        self.emitter.own, self.emitter.products = members, context.products
         self.chunks = context.chunk_count(name)
         self.begin: list[Stmt] = []
         self.end: list[Stmt] = []
@@ -255,23 +257,21 @@ class Nest:
         rows, body, row_accs = collapsed(rows, tuple(scope.stmts), tuple(accs))
         row, body, row_accs, vector = split_rows(rows, body, row_accs, vector, self.context.names)
         work = size.product([self.axes[a].extent for a in self.inner])
-        return fused_products(
-            Kernel(
-                self.name,
-                self.title,
-                row,
-                work,
-                body,
-                vector,
-                row_accs,
-                "chunk",
-                self.chunks,
-                begin,
-                tuple(self.end),
-                tuple(self.combine),
-                False,
-                tuple(dict.fromkeys(self.emitter.fused)),
-            )
+        return Kernel(
+            self.name,
+            self.title,
+            row,
+            work,
+            body,
+            vector,
+            row_accs,
+            "chunk",
+            self.chunks,
+            begin,
+            tuple(self.end),
+            tuple(self.combine),
+            False,
+            tuple(dict.fromkeys(self.emitter.fused)),
         )
 
 
@@ -283,6 +283,7 @@ def scatter_kernel(root: Root, context: Context, name: str, title: tuple[str, ..
     base, *arrays, updates = node.args
     rank = len(arrays[0].shape)
     emitter = Emitter({n: b for n, b in context.stored.items() if n is not node}, context.names, context.errors)
+    emitter.products = context.products
     chunks = context.chunk_count(name)
     every = [Axis(context.names.index(LETTERS[a % 8]), d) for a, d in enumerate(updates.shape)]
     index = tuple(Offset(0, ((a.name, 1),)) for a in every)
@@ -306,23 +307,21 @@ def scatter_kernel(root: Root, context: Context, name: str, title: tuple[str, ..
     rows, body, _ = collapsed(tuple(every[:rank]), tuple(scope.stmts), ())
     row, body, _, _ = split_rows(rows, body, (), False, context.names)
     work = size.product([a.extent for a in every[rank:]])
-    return fused_products(
-        Kernel(
-            name,
-            title,
-            row,
-            work,
-            body,
-            False,
-            (),
-            "chunk",
-            chunks,
-            tuple(emitter.scopes[0].stmts),
-            (),
-            (),
-            True,
-            (f"scatter {op}",),
-        )
+    return Kernel(
+        name,
+        title,
+        row,
+        work,
+        body,
+        False,
+        (),
+        "chunk",
+        chunks,
+        tuple(emitter.scopes[0].stmts),
+        (),
+        (),
+        True,
+        (f"scatter {op}",),
     )
 
 
@@ -343,6 +342,7 @@ def recurrence_kernel(root: Root, context: Context, name: str, title: tuple[str,
     axis, reverse = node.attrs
     dtype = dtype_name(node)
     emitter = Emitter({n: b for n, b in context.stored.items() if n is not node}, context.names, context.errors)
+    emitter.products = context.products
     chunks = context.chunk_count(name)
     every = [Axis(context.names.index(LETTERS[a % 8]), d) for a, d in enumerate(node.shape)]
     others = tuple(a for i, a in enumerate(every) if i != axis)
@@ -355,7 +355,10 @@ def recurrence_kernel(root: Root, context: Context, name: str, title: tuple[str,
     before, after = context.names.new("state"), context.names.new("state")
     emitter.depth_of[before] = len(emitter.scopes) - 1
     a, b = emitter.value(node.args[0], index), emitter.value(node.args[1], index)
-    new = emitter.let("add", dtype, emitter.let("multiply", dtype, a, before), b)
+    if dtype.startswith("float"):
+        new = emitter.let("fma", dtype, a, before, b)
+    else:
+        new = emitter.let("add", dtype, emitter.let("multiply", dtype, a, before), b)
     loop.stmts.append(Store(context.stored[node], flat(index, node.shape), new))
     emitter.close()
     carry = Carry(before, after, dtype, Literal.of(0, dtype), new)
@@ -363,21 +366,19 @@ def recurrence_kernel(root: Root, context: Context, name: str, title: tuple[str,
     emitter.close()
     rows, body, _ = collapsed(others, tuple(scope.stmts), ())
     row, body, _, vector = split_rows(rows, body, (), vector, context.names)
-    return fused_products(
-        Kernel(
-            name,
-            title,
-            row,
-            node.shape[axis],
-            body,
-            vector,
-            (),
-            "chunk",
-            chunks,
-            tuple(emitter.scopes[0].stmts),
-            (),
-            (),
-            False,
-            ("recurrence",),
-        )
+    return Kernel(
+        name,
+        title,
+        row,
+        node.shape[axis],
+        body,
+        vector,
+        (),
+        "chunk",
+        chunks,
+        tuple(emitter.scopes[0].stmts),
+        (),
+        (),
+        False,
+        ("recurrence",),
     )

@@ -12,7 +12,7 @@ from ..dsl.primitives import elementwise, slice_
 from ..dsl.size import Size
 from .contractions import gemm_attrs
 from .fuse import LEAVES, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
-from .lower import lowered
+from .lower import fused_products, lowered
 from .memory import planned
 from .names import Names
 from .nest import Context, Nest, recurrence_kernel, scatter_kernel
@@ -60,6 +60,7 @@ def graph_steps(
     `settle` may add order between clusters, or refuse them (then the answer is None).
     """
     given = {n for n in context.stored if _leaf(n)}
+    context.products = fused_products(results)
     _store(stored_nodes(list(results)), context)
     _store(shared_nodes(results, context.stored, stages(results, context.stored)), context)
     _share_starts(results, context, given)
