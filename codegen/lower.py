@@ -15,11 +15,20 @@ from .contractions import lower_contraction
 from .machine import LIBM, routine
 
 
-def lowered(outputs: list[Expr]) -> list[Expr]:
+def lowered(outputs: list[Expr], words: dict[Expr, Expr] | None = None) -> list[Expr]:
     """`outputs` with contractions as matrix products or sums, and rows without a machine operation or routine as
-    simpler rows.
+    simpler rows. `words` takes down, for titles, which operation of their own arguments such nodes are.
     """
-    return rewrite(_with_transposes(outputs), _rule)
+    words = {} if words is None else words
+
+    def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        result = _rule(node, args, words)
+        said = rebuild(node, args)
+        if result is not said and all(result is not a for a in args):
+            words.setdefault(result, said)
+        return result
+
+    return rewrite(_with_transposes(outputs), rule)
 
 
 def _with_transposes(outputs: list[Expr]) -> list[Expr]:
@@ -38,32 +47,35 @@ def _with_transposes(outputs: list[Expr]) -> list[Expr]:
     return rewrite(outputs, rule)
 
 
-def _rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+def _rule(node: Expr, args: tuple[Expr, ...], words: dict[Expr, Expr]) -> Expr:
     if node.op == "contract":
         return lower_contraction(node, args)
     if node.op in ("logsumexp", "softmax"):
-        return _again(_of_exponentials(node, args[0]), args)
+        return _of_exponentials(node, args[0], words)
     node = rebuild(node, args)
     if node.op == "fma" and node.dtype.kind != "f":
         return primitives.elementwise("add", primitives.elementwise("multiply", *args[:2]), args[2])
     if node.op in ops.ROWS:
         expansion = _expansion(node.op, args[-1].dtype.name)
         if expansion is not None:
-            return _again(expansion(Builder(args[-1].dtype, node.shape), *args), args)
+            return _again(expansion(Builder(args[-1].dtype, node.shape), *args), args, words)
     return node
 
 
-def _again(expanded: Expr, args: tuple[Expr, ...]) -> Expr:
+def _again(expanded: Expr, args: tuple[Expr, ...], words: dict[Expr, Expr]) -> Expr:
     """The rows of an expansion may need expansion themselves; its arguments are done."""
-    return rewrite([expanded], _rule, {a: a for a in args})[0]
+    return rewrite([expanded], lambda node, inner: _rule(node, inner, words), {a: a for a in args})[0]
 
 
-def _of_exponentials(node: Expr, x: Expr) -> Expr:
-    """`logsumexp` or `softmax` of x by exponentials relative to the maximum, which both share."""
+def _of_exponentials(node: Expr, x: Expr, words: dict[Expr, Expr]) -> Expr:
+    """`logsumexp` or `softmax` of x by exponentials relative to the maximum, which both share. Where the maximum is
+    infinite they are relative to 0; titles say the maximum all the same.
+    """
     axes = node.attrs[0]
     kept = tuple(i for i in range(len(x.shape)) if i not in axes)
-    top = primitives.reduce(x, "maximum", axes)
-    top = primitives.scalar("where", primitives.scalar("isfinite", top), top, 0)
+    peak = primitives.reduce(x, "maximum", axes)
+    top = primitives.scalar("where", primitives.scalar("less", primitives.elementwise("abs", peak), np.inf), peak, 0)
+    words[top] = peak
     below = primitives.elementwise("subtract", x, primitives.broadcast(top, kept, x.shape))
     powers = primitives.elementwise("exp", below)
     total = primitives.reduce(powers, "add", axes)

@@ -24,7 +24,7 @@ class Context:
     reads.
 
     `turns`: results that a loop stacks, with the buffer of the turn's number. `regions`: updates in place, with the
-    (start, step) of the axes they write.
+    (start, step) of the axes they write. `words`: how titles show nodes that stand for a simpler operation.
     """
 
     names: Names
@@ -36,11 +36,14 @@ class Context:
     turns: dict[Expr, str] = field(default_factory=dict)
     regions: dict[Expr, tuple[tuple[Dim, int], ...]] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=lambda: [0])
+    words: dict[Expr, Expr] = field(default_factory=dict)
     products: set[Expr] = field(default_factory=set)
 
     def inside(self, stored: dict[Expr, str]) -> Context:
         """The context of a loop's body: the same program, other nodes."""
-        return Context(self.names, self.buffers, stored, set(), self.errors, self.sizes, numbers=self.numbers)
+        return Context(
+            self.names, self.buffers, stored, set(), self.errors, self.sizes, numbers=self.numbers, words=self.words
+        )
 
     def number(self) -> int:
         """Numbers the steps."""

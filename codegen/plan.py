@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..dsl.loop import Loop
-from ..dsl.node import FUNCTIONS, Expr, make, rebuild, rewrite, toposort
+from ..dsl.node import FUNCTIONS, Expr, toposort
 from ..dsl.primitives import elementwise, slice_
 from ..dsl.size import Size
 from .contractions import gemm_attrs
@@ -21,6 +21,7 @@ from .plan_loop import loop_steps
 from .program import Library, Program, Step
 from .share import shared_nodes, stages
 
+TITLE = 150              # characters of a line of mathematics
 SHARING = 3              # times that clusters are formed again because nodes that several would compute are stored
 
 
@@ -28,8 +29,10 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
     """The Program that computes typed `outputs` from the variables `inputs`; `names` are wishes for the names of the
     results.
     """
-    results = [_flat(node) for node in lowered(list(outputs))]
+    words: dict[Expr, Expr] = {}
+    results = [_flat(node) for node in lowered(list(outputs), words)]
     context = _context(outputs, results, inputs, names)
+    context.words.update(words)
     steps = graph_steps(results, context)
     assert steps is not None
     program = Program(
@@ -87,7 +90,7 @@ def graph_steps(
 def _store(nodes: Sequence[Expr], context: Context) -> None:
     for node in nodes:
         if node not in context.stored and node.op not in ("loop", "branch"):
-            context.store(node, _wish(node))
+            context.store(node, _wish(node, context))
 
 
 def _share_starts(results: Sequence[Expr], context: Context, given: set[Expr]) -> None:
@@ -160,11 +163,29 @@ def _context(
     return context
 
 
-def _wish(node: Expr) -> str:
-    folds = {"add": "total", "multiply": "product", "maximum": "largest", "minimum": "smallest"}
-    if node.op == "reduce":
-        return folds.get(node.attrs[0], str(node.attrs[0]))
-    return {"contract": "matmul", "multiply": "scaled", "add": "summed"}.get(node.op, node.op)
+def _wish(node: Expr, context: Context) -> str:
+    """A name for the buffer of `node`: after its operands for a product, after its axes for a fold."""
+    said = context.words.get(node, node)
+    if said.op == "contract":
+        names = [_name_of(x, context) for x in said.args]
+        return "_".join(names) if all(names) and len("".join(names)) < 24 else "matmul"
+    if node.op != "reduce":
+        return {"multiply": "scaled", "add": "summed"}.get(node.op, node.op)
+    op, axes = node.attrs
+    if len(axes) == len(node.args[0].shape):
+        return {"add": "total", "multiply": "product", "maximum": "largest", "minimum": "smallest"}.get(op, op)
+    along = "row" if len(node.args[0].shape) - 1 in axes else "column"
+    return f"{along}_{_FOLDS.get(op, op)}"
+
+
+_FOLDS = {"add": "sum", "multiply": "product", "maximum": "max", "minimum": "min", "logical_and": "all",
+          "logical_or": "any"}
+
+
+def _name_of(x: Expr, context: Context) -> str:
+    while x.op == "transpose" and x not in context.stored:
+        x = x.args[0]
+    return context.stored.get(x, "")
 
 
 def _needed(clusters: list[Cluster], results: Sequence[Expr]) -> set[Expr]:
@@ -219,16 +240,10 @@ def titles(cluster: Cluster, context: Context) -> list[str]:
 
 
 def _text(node: Expr, context: Context, root: Expr) -> str:
-    known: dict[Expr, Expr] = {}
-    seen, stack = {node}, [node]
-    while stack:
-        top = stack.pop()
-        if top is not root and top in context.stored:
-            known[top] = make("var", (), (context.stored[top],), top.dtype, top.shape)
-            continue
-        stack += [a for a in top.args if a not in seen]
-        seen.update(top.args)
-    return FUNCTIONS["_text"](rewrite([node], rebuild, known)[0])
+    """At most `TITLE` characters."""
+    if node is not root and node in context.stored:
+        return context.stored[node]
+    return FUNCTIONS["_text"](node, context.stored, TITLE, context.words)
 
 
 def _size_symbols(inputs: Sequence[Expr], context: Context) -> list[str]:

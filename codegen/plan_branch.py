@@ -24,7 +24,8 @@ def branch_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[
     for body in view.bodies:
         inner = context.inside(dict(leaves))
         roots = []
-        for place, (k, result) in enumerate(zip(targets, lowered([body.results[k] for k in targets]), strict=True)):
+        results = lowered([body.results[k] for k in targets], context.words)
+        for place, (k, result) in enumerate(zip(targets, results, strict=True)):
             slot = result
             if result in inner.stored or result.op in LEAVES or result.op == "const" and result.shape:
                 slot = make("stop_gradient", (result,), ("slot", place), result.dtype, result.shape)

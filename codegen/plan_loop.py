@@ -94,7 +94,7 @@ def _test(
         text = f"a while loop took more than max_steps={body.limit} turns"
         test = make("require", (elementwise("logical_and", test, more), ok), (text,), test.dtype, ())
     inner = context.inside(dict(leaves))
-    result, = lowered([test])
+    result, = lowered([test], context.words)
     if result.op in LEAVES:
         result = _marked(result, "test")
     condition = inner.store(result, f"go_on_{number}")
@@ -108,7 +108,7 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
     """The steps of one turn. Carries are overwritten in place where that loses nothing; those that cannot are tried
     with a second buffer.
     """
-    results = lowered([*body.results, *kept.values()])
+    results = lowered([*body.results, *kept.values()], context.words)
     carried, stacked = results[: len(buffers)], results[len(buffers):]
     apart: set[int] = set()
     while True:

@@ -109,7 +109,8 @@ def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Exp
     derivatives, known = body.derivatives(extras)
     results = rewrite([*body.outputs, *derivatives], rebuild, dict(zip(body.bound, actual, strict=True)))
     under = {key(v) for v in variables_of(actual)}.union(*map(origins, actual))
-    remember(results[len(body.outputs):], (known - set(map(key, body.bound))) | under)
+    wrt = body.names if body.kind != "jvp" else ()
+    remember(results[len(body.outputs):], (known - set(map(key, body.bound))) | under, wrt)
     return results
 
 

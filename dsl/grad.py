@@ -129,7 +129,7 @@ def _pulled_back(outputs: list[Expr], cotangents: list[Any] | None, wrt: Any) ->
     seeds = [ones(o.shape, o.dtype) for o in outputs] if cotangents is None else [
         conform(g, o, "cotangent") for g, o in zip(cotangents, outputs, strict=True)]
     result = [_turned(d, v) for d, v in zip(filled(vjp_of(outputs, seeds, bases), bases), variables, strict=True)]
-    remember(result, known)
+    remember(result, known, [base.attrs[0] for base in bases])
     return tuple(result) if isinstance(wrt, tuple) else result[0]
 
 

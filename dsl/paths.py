@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .adjoint import number
@@ -68,7 +68,7 @@ def _no_path(w: Expr, culprit: Expr) -> str:
 # A variable may drop out of its own derivative (the Hessian of a linear function). A derivative remembers the variables
 # of the expression it came from, so that a second derivative is zero where a stray variable would be refused. It does
 # so within one trace: all programs share their nodes, and what one of them derived another may have from its user.
-_origins: dict[tuple[int, int], tuple[Any, Any, frozenset[Key]]] = {}
+_origins: dict[tuple[int, int], tuple[Any, Any, frozenset[Key], str]] = {}
 
 
 def key(variable: Expr) -> Key:
@@ -77,16 +77,26 @@ def key(variable: Expr) -> Key:
 
 def origins(node: Expr) -> frozenset[Key]:
     """The variables of the expressions that `node` was found as a derivative of, in the present trace."""
+    return _noted(node)[0]
+
+
+def derivative_name(node: Expr) -> str:
+    """`grad_w` for what was found as a derivative with respect to w in the present trace, else ""."""
+    return _noted(node)[1]
+
+
+def _noted(node: Expr) -> tuple[frozenset[Key], str]:
     trace = active_guards()
-    _, scope, variables = _origins.get((id(node), id(trace)), (None, None, frozenset()))
-    return variables if scope is None or scope() is trace else frozenset()
+    _, scope, variables, name = _origins.get((id(node), id(trace)), (None, None, frozenset(), ""))
+    return (variables, name) if scope is None or scope() is trace else (frozenset(), "")
 
 
-def remember(derivatives: Iterable[Expr], variables: frozenset[Key]) -> None:
-    """Note that `derivatives` came from an expression of `variables`."""
+def remember(derivatives: Sequence[Expr], variables: frozenset[Key], wrt: Sequence[str] = ()) -> None:
+    """Note that `derivatives` came from an expression of `variables`, by those called `wrt` where they are told."""
     trace = active_guards()
     scope = None if trace is None else weakref.ref(trace)
-    for node in derivatives:
+    names = [f"grad_{name}" for name in wrt] or [""] * len(derivatives)
+    for node, name in zip(derivatives, names, strict=True):
         place = id(node), id(trace)
-        known = variables | origins(node)
-        _origins[place] = (weakref.ref(node, lambda _, place=place: _origins.pop(place, None)), scope, known)
+        ref = weakref.ref(node, lambda _, place=place: _origins.pop(place, None))
+        _origins[place] = ref, scope, variables | origins(node), name

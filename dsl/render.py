@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .node import Expr
+from .node import Expr, make, rebuild
 from .phrase import Phrase, expanded, phrase
 from .size import Size
 
@@ -50,9 +50,12 @@ class _Excerpt:
     taken: set[str] = field(default_factory=set)
 
 
-def render(root: Expr, notation: Notation, names: Mapping[Expr, str] | None = None, limit: int = LIMIT) -> str:
-    """`root` spelled to the depth at which the text stays within `limit` characters; `names` are given to operands."""
-    excerpt = _nearest(root, names or {}, limit)
+def render(root: Expr, notation: Notation, names: Mapping[Expr, str] | None = None, limit: int = LIMIT,
+           shown: Mapping[Expr, Expr] | None = None) -> str:
+    """`root` spelled to the depth at which the text stays within `limit` characters. `names` are given to operands,
+    and a node in `shown` appears as the one that is there.
+    """
+    excerpt = _nearest(root, names or {}, shown or {}, limit)
     high = max(excerpt.depth.values()) + 1
     plain = _spelled_to(high, excerpt, notation, min(limit, WIDTH), False)
     if plain is not None:
@@ -72,7 +75,7 @@ def render(root: Expr, notation: Notation, names: Mapping[Expr, str] | None = No
     return best if len(best) <= 2 * limit else best[:limit] + "…"
 
 
-def _nearest(root: Expr, names: Mapping[Expr, str], limit: int) -> _Excerpt:
+def _nearest(root: Expr, names: Mapping[Expr, str], shown: Mapping[Expr, Expr], limit: int) -> _Excerpt:
     """The `limit` nodes nearest to `root`."""
     phrases: dict[Expr, Phrase] = {}
     depth = {root: 0}
@@ -80,8 +83,9 @@ def _nearest(root: Expr, names: Mapping[Expr, str], limit: int) -> _Excerpt:
     for node in queue:
         if len(phrases) >= limit:
             break
-        named = node in names and node is not root
-        phrases[node] = Phrase("name", (names[node],)) if named else phrase(expanded(node))
+        place = node if node in names and node is not root else shown.get(node, node)
+        named = place is not root and place in names
+        phrases[node] = Phrase("name", (names[place],)) if named else phrase(_opaque(expanded(place), names))
         for argument in phrases[node].expressions():
             if argument not in depth:
                 depth[argument] = depth[node] + 1
@@ -89,6 +93,16 @@ def _nearest(root: Expr, names: Mapping[Expr, str], limit: int) -> _Excerpt:
     taken = {words.args[0] for words in phrases.values() if words.name == "name"}
     taken |= {s for node in phrases for d in node.shape or () if isinstance(d, Size) for s in d.symbols()}
     return _Excerpt(_children_first(root, phrases), phrases, {node: depth[node] for node in phrases}, taken)
+
+
+def _opaque(node: Expr, names: Mapping[Expr, str]) -> Expr:
+    """`node` with arguments that have names as variables, so that words do not look into them."""
+    def named(x: Expr) -> Expr:
+        if x in names:
+            return make("var", (), (names[x],), x.dtype, x.shape)
+        return rebuild(x, (named(x.args[0]),)) if x.op == "broadcast" else x
+
+    return rebuild(node, tuple(map(named, node.args))) if names else node
 
 
 def _children_first(root: Expr, phrases: dict[Expr, Phrase]) -> list[Expr]:

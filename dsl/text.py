@@ -19,14 +19,16 @@ ANY, BINARY, UNARY, POWER, ATOM = 0, 12, 13, 14, 18     # how tightly a text hol
 AT_METHODS = {"minimum": "min", "maximum": "max"}
 
 
-def text(node: Expr, names: Mapping[Expr, str] | None = None, limit: int = LIMIT) -> str:
-    """`node` as one line of about `limit` characters at most; operands that are in `names` are called so.
+def text(node: Expr, names: Mapping[Expr, str] | None = None, limit: int = LIMIT,
+         shown: Mapping[Expr, Expr] | None = None) -> str:
+    """`node` as one line of about `limit` characters at most; operands that are in `names` are called so, and nodes in
+    `shown` appear as what they have there.
 
     >>> import pullback as pb
     >>> pb.exp(-pb.Var('x') ** 2) / (1 + pb.Var('x'))
     exp(-x**2)/(1 + x)
     """
-    return render(node, Notation(spell), names, limit)
+    return render(node, Notation(spell), names, limit, shown)
 
 
 # ---- Python's syntax --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from . import nest, size
 from .errors import DTypeError, PullbackError, ShapeError
 from .loop import Body
 from .node import Expr, is_own, make, rewrite, toposort, where
+from .paths import derivative_name
 from .primitives import cast, transpose
 from .size import Dim, Guards, Size, tracing
 from .surface import as_expr, size_value, specialize
@@ -33,7 +34,8 @@ class Kind:
 @dataclass
 class Traced:
     """A typed graph. `inputs` are the variables as they lie in memory (an F-ordered array by its transpose),
-    `symbols` the size symbols of each input's axes in memory order, `structure` the nest of the results.
+    `symbols` the size symbols of each input's axes in memory order, `structure` the nest of the results, `names` what
+    they may be called.
     """
 
     inputs: list[Expr]
@@ -41,6 +43,7 @@ class Traced:
     symbols: list[tuple[Dim, ...]]
     structure: Any
     guards: Guards
+    names: list[str] = field(default_factory=list)
 
     def sizes_of(self, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
         """The value of every size symbol for inputs of these shapes in memory order."""
@@ -72,8 +75,11 @@ def trace(
         leaves.append(transpose(variable, tuple(reversed(range(len(dims))))) if kind.order == "F" else variable)
     try:
         with tracing(guards):
-            found, structure = nest.flatten(build(leaves))
+            built = build(leaves)
+            found, structure = nest.flatten(built)
+            paths = nest.leaf_names(built, "")
             outputs = [as_expr(x) for x in found]
+            called = [derivative_name(x) or _key(path) for x, path in zip(outputs, paths, strict=True)]
             untyped = next((x for x in outputs if x.dtype is None), None)
             if untyped is not None:
                 free = next(n for n in toposort([untyped]) if n.op == "var" and n.dtype is None)
@@ -83,7 +89,12 @@ def trace(
     except PullbackError as error:
         _locate(error)
         raise
-    return Traced(outputs[len(found):], outputs[: len(found)], symbols, structure, guards)
+    return Traced(outputs[len(found):], outputs[: len(found)], symbols, structure, guards, called)
+
+
+def _key(path: str) -> str:
+    """The keys and fields on the way to a result as a name."""
+    return "_".join(re.findall(r"[^\W\d]\w*", path)) or "out"
 
 
 def _locate(error: PullbackError) -> None:

@@ -106,7 +106,7 @@ def build(traced: Traced) -> CudaExecutable:
     """Plan a traced graph for this target. Its machine code is made at the first call."""
     timing = Timing()
     start = time.perf_counter()
-    program = CudaProgram(plan(traced.outputs, traced.inputs))
+    program = CudaProgram(plan(traced.outputs, traced.inputs, traced.names))
     program.text()
     timing.codegen = time.perf_counter() - start
     return CudaExecutable(traced, program, timing)

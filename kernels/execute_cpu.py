@@ -58,7 +58,7 @@ class Executable:
         if self._program is None:
             from ..codegen.plan import plan
 
-            self._program = plan(self.traced.outputs, self.traced.inputs)
+            self._program = plan(self.traced.outputs, self.traced.inputs, self.traced.names)
         return self._program
 
     def call_for(self, shapes: Sequence[tuple[int, ...]]) -> Call:
@@ -150,7 +150,7 @@ def build(traced: Traced) -> Executable:
         from ..codegen.llvm import write_llvm
         from ..codegen.plan import plan
 
-        program = plan(traced.outputs, traced.inputs)
+        program = plan(traced.outputs, traced.inputs, traced.names)
         facts = {**layout(program), **_result_facts(program)}
         text = write_llvm(program)
         timing.codegen = time.perf_counter() - start

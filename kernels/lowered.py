@@ -90,7 +90,7 @@ class Lowered:
 
 
 def program_of(traced: Traced) -> Program:
-    return plan(traced.outputs, traced.inputs)
+    return plan(traced.outputs, traced.inputs, traced.names)
 
 
 def text_of(program: Program, target: str) -> str:

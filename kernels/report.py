@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..codegen.chunks import chunking
 from ..codegen.cost import Cost, cost_of
 from ..codegen.program import Kernel, Library, Loop, Program, Step
-from ..dsl.size import render
+from ..dsl.size import Size, evaluate, render
 from ..dsl.trace import Traced
 
 
@@ -29,11 +30,22 @@ def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
         *table(rows),
         "",
         f"{kernels} kernel{'s' * (kernels != 1)}, {libraries} library call{'s' * (libraries != 1)}, "
-        f"workspace {render(program.workspace)} bytes",
+        f"workspace {_workspace(program, traced.guards.values)}",
     ]
     lines.append(f"bytes read {render(total.read)}, written {render(total.written)}; flops {render(total.flops)}")
     lines += [*_sizes(traced), *_input_copies(copies), *_result_copies(program)]
     return "\n".join(lines) + "\n"
+
+
+def _workspace(program: Program, values: Mapping[str, int]) -> str:
+    """Bytes at the sizes of the call that the program was compiled for."""
+    sizes = {s: values[s] for s in program.sizes if s in values}
+    if not isinstance(program.workspace, Size):
+        return f"{program.workspace} bytes"
+    if not program.workspace.symbols() <= {*sizes, *(k.chunks for k in program.kernels())}:
+        return f"{render(program.workspace)} bytes"
+    count = evaluate(program.workspace, {**sizes, **chunking(program, sizes)})
+    return f"{count:,} bytes" + (f" at {', '.join(f'{s} = {n}' for s, n in sizes.items())}" if sizes else "")
 
 
 def _rows(program: Program, step: Step) -> list[tuple[str, ...]]:
