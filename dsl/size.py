@@ -14,6 +14,7 @@ from typing import Any, Union
 from .errors import ShapeError
 from .guards import RELATIONS, Guards, active_guards
 from .guards import tracing as tracing
+from .size_text import render as render
 
 Dim = Union[int, "Size"]
 # A symbol's name, or ('floordiv' | 'max', a, b) with parts packed as ints or terms: plain tuples compare with no guard.
@@ -312,20 +313,6 @@ def show(dim: Dim) -> str:
     return str(evaluate(dim, guards.values)) if guards is not None and _known(dim, guards) else str(dim)
 
 
-def render(dim: Dim, name: Callable[[str], str] = str, maximum: str = "max({}, {})",
-           quotient: str = "({} // {})") -> str:
-    """Text of `dim` as arithmetic over `name(symbol)`; `maximum` and `quotient` are the syntax of the target."""
-    if not isinstance(dim, Size):
-        return str(dim)
-    parts = []
-    for monomial, coefficient in dim.terms:
-        factors = [_render_atom(atom, name, maximum, quotient) for atom, power in monomial for _ in range(power)]
-        text = "*".join(([str(abs(coefficient))] if abs(coefficient) != 1 or not factors else []) + factors)
-        parts.append(("-" if coefficient < 0 else "+") + text)
-    text = " ".join(f"{p[0]} {p[1:]}" for p in parts)
-    return text[2:] if text.startswith("+ ") else "-" + text[2:]
-
-
 # ---- internals --------------------------------------------------------------------------------------------------
 def _terms(a: Dim) -> Iterable[tuple[Monomial, int]]:
     return a.terms if isinstance(a, Size) else [((), a)]
@@ -400,18 +387,6 @@ def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
         return values.get(atom, symbol(atom))
     rule = maximum if atom[0] == "max" else floordiv
     return rule(substitute(_unpack(atom[1]), values), substitute(_unpack(atom[2]), values))
-
-
-def _render_atom(atom: Atom, name: Callable[[str], str], maximum: str, quotient: str) -> str:
-    if isinstance(atom, str):
-        return name(atom)
-    dims = [_unpack(part) for part in atom[1:]]
-    parts = [render(d, name, maximum, quotient) for d in dims]
-    if atom[0] == "max":
-        return maximum.format(*parts)
-    compound = [isinstance(d, Size) and (len(d.terms) > 1 or "*" in t) for d, t in zip(dims, parts, strict=True)]
-    parts = [f"({t})" if c else t for c, t in zip(compound, parts, strict=True)]
-    return quotient.format(*parts)
 
 
 def _known(dim: Dim, guards: Guards) -> bool:
