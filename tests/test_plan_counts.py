@@ -247,3 +247,17 @@ def test_each_pattern_of_axes_of_one_is_a_compilation():
     for shape in ((3, 4), (1, 4), (5, 6), (3, 1), (1, 9), (7, 1)):
         np.testing.assert_array_equal(f(a=np.ones((shape[0], shape[1])), b=np.full(shape, 2.0)), np.full(shape, 2.0))
     assert len(f.log) == 3
+
+
+# ---- the same bits wherever a value is computed ------------------------------------------------------------------
+def test_a_maximum_is_found_again_among_what_is_computed_twice():
+    """The slope of a maximum compares values with it, perhaps in another kernel, where a product has other uses."""
+    def product_plus(x, y):
+        best = fn.max(x * y + fn.sin(x), axis=1)
+        return best * best + fn.sum(fn.exp(x * y), axis=1)
+
+    def farthest(x, y):
+        return fn.max(fn.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=2), axis=1)
+
+    for function, arrays in ((product_plus, [X, Y]), (farthest, [X, Y[:9]]), (lambda x, y: fn.max(x * y + x), [X, Y])):
+        plan_of(gradient(function, 2), *arrays)
