@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, einsum, joining, neighbours, operators, ops, protocols  # noqa: F401  (they register functions)
+from . import (  # noqa: F401  (they register functions)
+    creation,
+    einsum,
+    joining,
+    neighbours,
+    operators,
+    ops,
+    protocols,
+    stencil,
+)
 from .aliases import ALIASES, INTERNAL
 from .choice import cond, switch
 from .control import associative_scan, fori_loop, scan, while_loop
@@ -26,7 +35,7 @@ _NAMES = (
     "tile", "repeat",
     "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "unstack", "split",
     # neighbours and diagonals
-    "pad", "roll", "diff", "trapezoid", "diagonal", "trace", "diag", "diagflat", "tril", "triu", "tri",
+    "pad", "roll", "shift", "stencil", "diff", "trapezoid", "diagonal", "trace", "diag", "diagflat", "tril", "triu", "tri",
     # indices
     "take", "take_along_axis",
     # products
