@@ -22,7 +22,7 @@ from ..dsl.trace import Kind, Traced, trace, variables_of
 from . import reference
 from .binding import Binding, bind_function, bind_variables, fast_key, signature_of
 from .execute_cpu import Call, Executable, build
-from .inputs import Given, ready
+from .inputs import Given, on_device, ready
 
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):     # no thread of a child would ever release it
@@ -156,7 +156,7 @@ class Compiled:
     # devices ---------------------------------------------------------------------------------------------------
     def _on_cuda(self, values: Sequence[Any]) -> bool:
         if self.device == "auto":
-            return any(hasattr(v, "__cuda_array_interface__") for v in values)
+            return any(map(on_device, values))
         return self.device == "cuda"
 
     def _call_cuda(self, binding: Binding, out: Any) -> Any:

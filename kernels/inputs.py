@@ -43,6 +43,16 @@ def ready(value: Any, name: str) -> tuple[Any, Given]:
     return array, Given(Kind(dtype.str, tuple(n == 1 for n in array.shape), order, weak), array.shape, reason)
 
 
+def on_device(value: Any) -> bool:
+    """Whether `value` is an array in the memory of a CUDA device."""
+    if type(value) is np.ndarray or isinstance(value, (np.generic, *WEAK)):
+        return False
+    if hasattr(value, "__cuda_array_interface__"):
+        return True
+    described = getattr(value, "__dlpack_device__", None)
+    return described is not None and int(described()[0]) in (2, 13)      # DLPack's CUDA, and CUDA's managed memory
+
+
 def _as_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, np.ndarray):
         if isinstance(value, np.ma.MaskedArray):
@@ -53,7 +63,7 @@ def _as_array(value: Any, name: str) -> np.ndarray:
         if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
             raise DTypeError(f"argument {name!r} is {value}, which no integer type holds: pass a float")
         return np.asarray(value)
-    if hasattr(value, "__cuda_array_interface__"):
+    if on_device(value):
         raise DTypeError(
             f"argument {name!r} lies on a CUDA device and the program was compiled for the CPU: "
             "compile with device='cuda' or 'auto', or copy it with .get()"

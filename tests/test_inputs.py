@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.kernels import cuda
 
 
 def misaligned(array):
@@ -95,6 +96,27 @@ def test_layouts_after_each_other_through_one_program():
 def test_refused_with_words(value, words):
     with pytest.raises(pb.DTypeError, match=rf"(?s)argument 'x'.*({words})"):
         pb.compile(pb.Var("x") * 2)(x=value)
+
+
+class OnDevice:
+    """What an array on a GPU looks like from outside."""
+
+    def __init__(self, described):
+        if described == "dlpack":
+            self.__dlpack_device__ = lambda: (2, 0)
+            self.__dlpack__ = None
+        else:
+            self.__cuda_array_interface__ = {"shape": (3,), "typestr": "<f8", "data": (0, True), "version": 3}
+
+
+@pytest.mark.parametrize("described", ["dlpack", "interface"])
+def test_arrays_on_a_device(described):
+    value = OnDevice(described)
+    with pytest.raises(pb.DTypeError, match="'x' lies on a CUDA device and the program was compiled for the CPU"):
+        pb.compile(lambda x: x + 1, device="cpu")(value)
+    if cuda.available() is not None:
+        with pytest.raises(pb.DeviceError, match="device='cuda' needs a GPU: "):
+            pb.compile(lambda x: x + 1)(value)
 
 
 def test_refused_in_a_nest_by_its_place():
