@@ -24,6 +24,7 @@ Index = tuple  # of Offset
 Request = tuple[Expr, Index, "str | None"]
 Rule = Generator[Request, Operand, Operand]
 LETTERS = "ijklmnpq"
+NEVER = Literal.of(False, "bool")          # a mask that holds nowhere
 # How each operation is computed at an index (codegen/emit_rules.py); `row` is any row of the table of operations.
 RULES: dict[str, Callable[..., Any]] = {}
 
@@ -52,6 +53,8 @@ class Emitter:
         self.products: set[Expr] = set()
         self.scopes: list[Scope] = [Scope(())]
         self.depth_of: dict[str, int] = {}
+        self.extent_of: dict[str, Dim] = {}
+        self.stretch: dict[str, dict[str, tuple[Dim, Dim]]] = {}      # of masks: where on each axis they may hold
         self.loads: dict[Expr, set[Index]] = {}
         self.fused: list[str] = []
 
@@ -60,6 +63,7 @@ class Emitter:
         self.scopes.append(Scope(axes, vector))
         for axis in axes:
             self.depth_of[axis.name] = len(self.scopes) - 1
+            self.extent_of[axis.name] = axis.extent
         return self.scopes[-1]
 
     def close(self) -> Scope:
@@ -96,7 +100,7 @@ class Emitter:
     def value(self, node: Expr, index: Index, mask: str | None = None) -> Operand:
         """The operand that holds node[index]; where `mask` is false it may be anything."""
         stack: list[tuple[tuple, Rule, int]] = []
-        request: Request | None = (node, index, mask)
+        request: Request | None = (node, index, mask if node.shape else None)
         result: Any = None
         while True:
             if request is not None:
@@ -112,7 +116,8 @@ class Emitter:
             if rule is None:
                 return result
             try:
-                request = rule.send(result)
+                node, index, mask = rule.send(result)
+                request = (node, index, mask if node.shape else None)          # a scalar is there to be read anywhere
             except StopIteration as stop:
                 stack.pop()
                 result = stop.value
@@ -171,21 +176,24 @@ class Emitter:
         return total if same(offset.const, 0) else self.let("add", "int64", total, integer(offset.const))
 
     def both(self, a: str | None, b: str | None) -> str | None:
-        return b if a is None else a if b is None else self.let("logical_and", "bool", a, b, wish="inside")
+        """The mask where both hold; None is everywhere. It is remembered which stretch of each axis it allows."""
+        if a is None or b is None:
+            return b if a is None else a
+        mask = self.let("logical_and", "bool", a, b, wish="inside")
+        self.stretch[mask] = {**self.stretch.get(a, {}), **self.stretch.get(b, {})}
+        return mask
 
-    def inside(self, position: Offset, start: Dim, step: int, count: Dim, extent: Dim) -> str | None:
-        """A bool: `position` is start + step*i for some 0 <= i < count; None where it always is."""
+    def inside(
+        self, position: Offset, start: Dim, step: int, count: Dim, extent: Dim, mask: str | None
+    ) -> str | Literal | None:
+        """A bool: `position` is start + step*i for some 0 <= i < count.
+
+        None where that is so whenever `mask` holds, NEVER where it never is then.
+        """
         if step == 1 and same(start, 0) and same(count, extent):
             return None
-        here = self.integer(position)
         if step == 1:
-            low = None if same(start, 0) else self.let("greater_equal", "bool", here, integer(start), wish="inside")
-            high = (
-                None
-                if same(start + count, extent)
-                else self.let("less", "bool", here, integer(start + count), wish="inside")
-            )
-            return self.both(low, high)
+            return self._between(position, start, start + count, extent, mask)
         relative = self.integer(position + Offset(-start))
         if step < 0:
             relative = self.let("negative", "int64", relative)
@@ -194,6 +202,41 @@ class Emitter:
         low = self.let("greater_equal", "bool", relative, integer(0), wish="inside")
         high = self.let("less", "bool", relative, integer(count * abs(step)), wish="inside")
         return self.both(aligned, self.both(low, high))
+
+    def _between(self, position: Offset, low: Dim, high: Dim, extent: Dim, mask: str | None) -> str | Literal | None:
+        """A bool: low <= position < high; see `inside`."""
+        axis, step = self._axis_of(position)
+        first, end = self._stretch_of(position, axis, step, mask) if axis else (0, extent)
+        if axis and (_at_most(high, first) or _at_most(end, low)):
+            return NEVER
+        above, below = _at_most(low, first), _at_most(end, high)
+        if above and below:
+            return None
+        here = self.integer(position)
+        lower = None if above else self.let("greater_equal", "bool", here, integer(low), wish="inside")
+        upper = None if below else self.let("less", "bool", here, integer(high), wish="inside")
+        found = self.both(lower, upper)
+        if found is not None and axis:
+            start, stop = first if above else low, end if below else high
+            const = position.const
+            allowed = (start - const, stop - const) if step == 1 else (const - stop + 1, const - start + 1)
+            self.stretch[found] = {axis: allowed}
+        return found
+
+    def _axis_of(self, position: Offset) -> tuple[str, int]:
+        """The axis that `position` follows, forwards (1) or backwards (-1); no name where it does otherwise."""
+        if len(position.terms) == 1:
+            axis, step = position.terms[0]
+            if axis in self.extent_of and isinstance(step, int) and abs(step) == 1:
+                return axis, step
+        return "", 0
+
+    def _stretch_of(self, position: Offset, axis: str, step: int, mask: str | None) -> tuple[Dim, Dim]:
+        """From where to where `position` runs where `mask` holds."""
+        whole = (0, self.extent_of[axis])
+        first, end = whole if mask is None else self.stretch.get(mask, {}).get(axis, whole)
+        const = position.const
+        return (const + first, const + end) if step == 1 else (const - end + 1, const - first + 1)
 
     def divided(self, position: Offset, start: Dim, step: int) -> Offset:
         """(position - start) / step as an index."""
@@ -204,6 +247,12 @@ class Emitter:
             "floor_divide", "int64", self.integer(relative.scaled(1 if step > 0 else -1)), integer(abs(step))
         )
         return Offset(0, ((quotient, 1),))
+
+
+def _at_most(a: Dim, b: Dim) -> bool:
+    """Whether a <= b by form."""
+    difference = a - b
+    return isinstance(difference, int) and difference <= 0
 
 
 def done(operand: Operand) -> Rule:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..dsl import size
 from ..dsl.node import Expr
 from ..dsl.size import Dim, same
-from .emit import RULES, Emitter, Index, Rule, close_loop, done, dtype_name, flat, integer
+from .emit import NEVER, RULES, Emitter, Index, Rule, close_loop, done, dtype_name, flat, integer
 from .program import Check, Extent, Literal, Offset, Operand
 
 UNROLLED = 8             # turns of a loop of fixed length that are written out
@@ -122,24 +122,22 @@ def _digits(emitter: Emitter, position: Offset, dims: tuple) -> list[Offset]:
 
 def _place(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
     source, fill = node.args
-    ranges, shape = node.attrs
-    here: str | None = None
-    for position, (start, step), count, extent in zip(index, ranges, source.shape, shape, strict=True):
-        here = emitter.both(here, emitter.inside(position, start, step, count, extent))
+    ranges, _ = node.attrs
+    here = in_region(emitter, index, ranges, source.shape, node.shape, mask)
     outside = yield fill, (), None
-    if here is None:
-        return (yield source, index, mask)
+    if isinstance(here, Literal):
+        return outside
     moved = tuple(emitter.divided(p, start, step) for p, (start, step) in zip(index, ranges, strict=True))
     value = yield source, moved, emitter.both(mask, here)
-    return emitter.let("where", dtype_name(node), here, value, outside)
+    return value if here is None else emitter.let("where", dtype_name(node), here, value, outside)
 
 
 def _update(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
     op, ranges = node.attrs
     target, source = node.args
-    here: str | None = None
-    for position, (start, step), count, extent in zip(index, ranges, source.shape, target.shape, strict=True):
-        here = emitter.both(here, emitter.inside(position, start, step, count, extent))
+    here = in_region(emitter, index, ranges, source.shape, target.shape, mask)
+    if isinstance(here, Literal):
+        return (yield target, index, mask)
     moved = tuple(emitter.divided(p, start, step) for p, (start, step) in zip(index, ranges, strict=True))
     value = yield source, moved, emitter.both(mask, here)
     old = yield target, index, mask
@@ -153,15 +151,30 @@ def _concat(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rul
     start: Dim = 0
     result: Operand | None = None
     for part in node.args:
-        here = emitter.inside(index[axis], start, 1, part.shape[axis], node.shape[axis])
+        here = emitter.inside(index[axis], start, 1, part.shape[axis], node.shape[axis], mask)
+        if isinstance(here, Literal):
+            start = start + part.shape[axis]
+            continue
         moved = tuple(p + Offset(-start) if i == axis else p for i, p in enumerate(index))
         value = yield part, moved, emitter.both(mask, here)
         result = (
             value if result is None or here is None else emitter.let("where", dtype_name(node), here, value, result)
         )
         start = start + part.shape[axis]
-    assert result is not None
-    return result
+    return Literal.of(0, dtype_name(node)) if result is None else result
+
+
+def in_region(
+    emitter: Emitter, index: Index, ranges: tuple, counts: tuple, extents: tuple, mask: str | None
+) -> str | Literal | None:
+    """A bool: `index` is start + step*i on every axis; None for always, NEVER for never, where `mask` holds."""
+    here: str | None = None
+    for position, (start, step), count, extent in zip(index, ranges, counts, extents, strict=True):
+        found = emitter.inside(position, start, step, count, extent, mask)
+        if isinstance(found, Literal):
+            return NEVER
+        here = emitter.both(here, found)
+    return here
 
 
 def _gather(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
