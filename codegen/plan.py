@@ -173,7 +173,7 @@ def _wish(node: Expr, context: Context) -> str:
         return {"multiply": "scaled", "add": "summed"}.get(node.op, node.op)
     op, axes = node.attrs
     if len(axes) == len(node.args[0].shape):
-        return {"add": "total", "multiply": "product", "maximum": "largest", "minimum": "smallest"}.get(op, op)
+        return {"add": "total", "multiply": "product", "maximum": "largest", "minimum": "smallest"}.get(op, str(op))
     along = "row" if len(node.args[0].shape) - 1 in axes else "column"
     return f"{along}_{_FOLDS.get(op, op)}"
 

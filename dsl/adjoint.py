@@ -185,12 +185,20 @@ def _factor(g: Expr, factor: Expr, rule: Callable[[Expr, Expr], Expr]) -> Expr:
 def _multiply(g: Expr, factor: Expr) -> Expr:
     for a, b in ((g, factor), (factor, g)):
         value = number(b)
-        if value == 1:
-            return a
-        if value == -1:
-            return negated(a)
+        if value == 1 or value == -1:
+            return a if value == 1 else negated(a)
+        if value is not None and _is_power(value):
+            c, u = _coefficient(a)
+            return _times(c * value, u)
+        if value is not None:
+            return row("multiply", b, a)
     (c, u), (d, v) = _coefficient(g), _coefficient(factor)
     return row("multiply", g, factor) if c == d == 1 else _times(c * d, _multiply(u, v))
+
+
+def _is_power(value: float) -> bool:
+    """Whether `value` is a power of two or minus one such: products with it are exact."""
+    return abs(np.frexp(value)[0]) == 0.5
 
 
 def _divide(g: Expr, divisor: Expr) -> Expr:
@@ -209,7 +217,7 @@ def _coefficient(g: Expr) -> tuple[float, Expr]:
         c, u = _coefficient(g.args[0])
         return -c, u
     value = number(g.args[0]) if g.op in ("multiply", "divide") else None
-    if value is None or value == 1 or abs(np.frexp(value)[0]) != 0.5:
+    if value is None or value == 1 or not _is_power(value):
         return 1.0, g
     return value, g.args[1] if g.op == "multiply" else row("divide", full(g.shape, 1, g.dtype), g.args[1])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import ops
 from .node import Expr, toposort
-from .phrase import Phrase, phrase
+from .phrase import Phrase, expanded, phrase
 from .surface import as_expr
 from .text import literal, spell
 
@@ -27,15 +27,50 @@ def show(program: Any) -> None:
 
 
 def listing(program: Any) -> str:
-    """A line for each distinct operation, arguments first: number, dtype and shape, what it does; then the results."""
+    """A line for each distinct operation in words, arguments first: number, dtype and shape, what it does; then the
+    results. Numbers stand where they are used, and broadcasts that NumPy makes by itself are not told.
+    """
     results = dict(_results(program, ""))
-    order = toposort(results.values())
+    written = {n.shadow: n for n in toposort(results.values()) if n.shadow is not None}
+    words = _in_words(results.values(), written)
+    order = [node for node in words if not _inline(words[node])]
     number = {node: f"%{i}" for i, node in enumerate(order)}
-    types = node_types(order)
-    numbers, width = len(f"%{len(order) - 1}"), max(map(len, types), default=0)
-    lines = [f"{number[node]:<{numbers}}  {type_:<{width}}  {operation(node, number)}"
-             for node, type_ in zip(order, types, strict=True)]
-    return "\n".join(lines + [f"{name or 'result'} = {number[node]}" for name, node in results.items()])
+    everything = toposort(words)
+    kinds = dict(zip(everything, node_types(everything), strict=True))
+    numbers, width = len(f"%{len(order) - 1}"), max((len(kinds[n]) for n in order), default=0)
+
+    def spelled(part: Any, tightness: int) -> str:
+        part = written.get(part, part) if isinstance(part, Expr) else part
+        if isinstance(part, Expr) and part in number:
+            return number[part]
+        found, own = spell(words[part] if isinstance(part, Expr) else part, spelled)
+        return found if own >= tightness else f"({found})"
+
+    lines = [f"{number[node]:<{numbers}}  {kinds[node]:<{width}}  {spell(words[node], spelled)[0]}" for node in order]
+    return "\n".join(lines + [f"{name or 'result'} = {spelled(node, 0)}" for name, node in results.items()])
+
+
+def _in_words(results: Iterable[Expr], written: Mapping[Expr, Expr]) -> dict[Expr, Phrase]:
+    """What every node that is spoken of says, arguments first. A derivative of declared variables speaks of typed
+    nodes; those in `written` are what the user wrote.
+    """
+    words: dict[Expr, Phrase] = {}
+    stack = [(node, False) for node in reversed(list(results))]
+    begun: dict[Expr, Phrase] = {}
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            words[node] = begun[node]
+        elif node not in begun:
+            begun[node] = phrase(expanded(node))
+            stack.append((node, True))
+            spoken = [written.get(a, a) for a in begun[node].expressions()]
+            stack.extend((a, False) for a in reversed(spoken) if a not in begun)
+    return words
+
+
+def _inline(words: Phrase) -> bool:
+    return words.name in ("number", "size")
 
 
 def draw(program: Any) -> str:

@@ -22,7 +22,7 @@ ARGUMENTS = (np.ones((3, 4)), np.ones((4, 5)), 0.5)
 def test_texts_of_a_lowered_program():
     lowered = pb.compile(model).lower(*ARGUMENTS)
     texts = {kind: lowered.as_text(kind) for kind in ("graph", "program", "cpu", "cuda")}
-    assert "contract(%0, %1" in texts["graph"] and "result[1]" in texts["graph"]
+    assert "%0 @ %1" in texts["graph"] and "result[1]" in texts["graph"]
     assert "gemm" in texts["program"] and "exp" in texts["program"]
     assert "def program(" in texts["cpu"] and "numba" in texts["cpu"] and "pullback" not in ast.dump(
         ast.parse(texts["cpu"]).body[-1])

@@ -416,11 +416,10 @@ def test_listing(capsys):
     y = row("exp", row("subtract", T, P.reshape(P.reduce(T, "maximum", (1,)), (N, 1))))
     expected = """
 %0  float64[n, 3]  t
-%1  float64[n]     reduce(%0, 'maximum', (1,))
-%2  float64[n, 3]  broadcast(%1, (0,), (n, 3))
-%3  float64[n, 3]  %0 - %2
-%4  float64[n, 3]  exp(%3)
-result = %4""".strip()
+%1  float64[n]     max(%0, axis=1)
+%2  float64[n, 3]  %0 - %1[:, None]
+%3  float64[n, 3]  exp(%2)
+result = %3""".strip()
     assert listing(y) == expected
     assert show(y) is None
     assert capsys.readouterr().out == expected + "\n"
@@ -431,6 +430,21 @@ def test_listing_of_a_nest_shares_lines_and_names_results():
     lines = listing({"y": y, "both": (y + B, [y]), "π r": y}).splitlines()
     assert [line.split()[-1] for line in lines[:3]] == ["w", "x", "%1"]
     assert lines[3:] == ["%3  ?  b", "%4  ?  %2 + %3", "y = %2", "both[0] = %4", "both[1][0] = %2", "['π r'] = %2"]
+
+
+def test_listing_of_a_derivative_is_that_of_what_it_is():
+    x = pb.Var("x", ("m", "n"), "float64")
+    loss = pb.mean(pb.logsumexp(2 * x, axis=1))
+    assert listing((loss, pb.grad(loss, x))).splitlines() == [
+        "%0  float64[m, n]  x",
+        "%1  float64[m, n]  2*%0",
+        "%2  float64[m]     logsumexp(%1, axis=1)",
+        "%3  float64        mean(%2)",
+        "%4  float64[m, n]  softmax(%1, axis=1)",
+        "%5  float64[m, n]  2*%4/m",
+        "result[0] = %3",
+        "result[1] = %5",
+    ]
 
 
 def test_listing_shows_declared_shapes():
