@@ -11,8 +11,11 @@ from target_contract import TargetContract, attempt, job_of, run_numba_text, run
 
 sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
-from emulator import EmulatedBatch  # noqa: E402
+from emulator import EmulatedBatch, joined  # noqa: E402
 from expressions import inputs_of  # noqa: E402
+
+from pullback.codegen.cuda import write_cuda  # noqa: E402
+from pullback.kernels import nvrtc  # noqa: E402
 
 
 def pytest_generate_tests(metafunc):
@@ -51,6 +54,14 @@ class TestCudaText(TargetContract):
         handles = [attempt(batch.add, program) for _, program, _ in jobs]
         return [handle if isinstance(handle, str) else attempt(batch.run, handle, *inputs_of(graph, arrays))
                 for handle, (graph, _, arrays) in zip(handles, jobs, strict=True)]
+
+
+@pytest.mark.skipif(nvrtc.nvrtc_version() is None, reason="NVRTC is not installed")
+def test_every_cuda_text_compiles_for_sm_90_without_spills():
+    texts = [write_cuda(job[1]).text for job in TestCudaText.jobs().values() if not isinstance(job, str)]
+    footprints = nvrtc.compile_text(joined(texts)).footprints
+    assert len(footprints) == sum(text.count("__global__") for text in texts)
+    assert not {name: f for name, f in footprints.items() if f.spill_stores or f.spill_loads}
 
 
 def test_equal_programs_have_equal_plans():
