@@ -17,6 +17,7 @@ from . import (  # noqa: F401  (they register functions)
     stencil,
 )
 from .aliases import ALIASES, INTERNAL
+from .checking import check_grads
 from .choice import cond, switch
 from .control import associative_scan, fori_loop, scan, while_loop
 from .node import FUNCTIONS
@@ -35,7 +36,8 @@ _NAMES = (
     "tile", "repeat",
     "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "unstack", "split",
     # neighbours and diagonals
-    "pad", "roll", "shift", "stencil", "diff", "trapezoid", "diagonal", "trace", "diag", "diagflat", "tril", "triu", "tri",
+    "pad", "roll", "shift", "stencil", "diff", "trapezoid", "diagonal", "trace", "diag", "diagflat", "tril", "triu",
+    "tri",
     # indices
     "take", "take_along_axis",
     # products
@@ -53,8 +55,11 @@ _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
 
 _CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan, cond, switch)}
 
+_DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (check_grads,)}
+
 PUBLIC: dict[str, Any] = {
     **_CONTROL,
+    **_DERIVATIVES,
     **{name: FUNCTIONS[name] for name in ops.ROWS if name not in INTERNAL},
     **{name: FUNCTIONS[name] for name in _NAMES},
     **{alias: FUNCTIONS[name] for alias, name in ALIASES.items()},
