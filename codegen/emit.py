@@ -18,7 +18,7 @@ from ..dsl.node import Expr
 from ..dsl.primitives import identity_of
 from ..dsl.size import Dim, same
 from .names import Names
-from .program import Acc, Axis, Extent, For, Let, Literal, Load, Offset, Operand, Stmt
+from .program import Acc, Axis, Check, Extent, For, Let, Literal, Load, Offset, Operand, Stmt
 
 Index = tuple  # of Offset
 Request = tuple[Expr, Index, "str | None"]
@@ -163,6 +163,15 @@ class Emitter:
         if key not in self.scopes[0].known:
             self.scopes[0].known[key] = self.define(0, Load(self.names.new(f"{buffer}_at"), dtype, buffer, Offset()))
         return self.scopes[0].known[key]  # type: ignore[return-value]
+
+    def check(self, ok: str, text: str) -> None:
+        """Report `text` where `ok` is false; once, where it is known."""
+        if text not in self.errors:
+            self.errors.append(text)
+        scope = self.scopes[self.operand_depth((ok,))]
+        if ("check", ok, text) not in scope.known:
+            scope.known["check", ok, text] = ok
+            scope.stmts.append(Check(ok, self.errors.index(text)))
 
     # integers --------------------------------------------------------------------------------------------------
     def integer(self, offset: Offset) -> Operand:

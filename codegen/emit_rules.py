@@ -9,7 +9,7 @@ from ..dsl import size
 from ..dsl.node import Expr
 from ..dsl.size import Dim, same
 from .emit import NEVER, RULES, Emitter, Index, Rule, close_loop, done, dtype_name, flat, integer
-from .program import Check, Extent, Literal, Offset, Operand
+from .program import Extent, Literal, Offset, Operand
 
 UNROLLED = 8             # turns of a loop of fixed length that are written out
 
@@ -184,7 +184,7 @@ def _gather(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rul
     places = {}
     for axis, array in zip(axes, arrays, strict=True):
         position = yield array, index[:rank], mask
-        places[axis] = checked(emitter, position, array, source.shape[axis], mask)
+        places[axis] = checked(emitter, position, array, source.shape[axis], mask if array.shape else None)
     rest = iter(index[rank:])
     moved = tuple(places[i] if i in places else next(rest) for i in range(len(source.shape)))
     return (yield source, moved, mask)
@@ -200,15 +200,12 @@ def checked(emitter: Emitter, position: Operand, array: Expr, extent: Dim, mask:
     low = emitter.let("greater_equal", "bool", wide, integer(0), wish="inside")
     fits = emitter.both(low, emitter.let("less", "bool", wide, integer(extent), wish="inside"))
     assert fits is not None
-    text = f"an index array holds a position outside its axis of {extent} elements"
-    if text not in emitter.errors:
-        emitter.errors.append(text)
     ok = (
         fits
         if mask is None
         else emitter.let("logical_or", "bool", fits, emitter.let("logical_not", "bool", mask), wish="inside")
     )
-    emitter.scopes[emitter.operand_depth((ok,))].stmts.append(Check(ok, emitter.errors.index(text)))
+    emitter.check(ok, f"an index array holds a position outside its axis of {extent} elements")
     safe = emitter.let("where", "int64", fits, wide, integer(0), wish="at")
     return Offset(0, ((safe, 1),))
 
@@ -217,11 +214,8 @@ def _require(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Ru
     """The first argument; where the second is false the program reports `attrs[0]`."""
     value = yield node.args[0], index, mask
     ok = yield node.args[1], index, mask
-    text = node.attrs[0]
-    if text not in emitter.errors:
-        emitter.errors.append(text)
     assert isinstance(ok, str)
-    emitter.scopes[emitter.operand_depth((ok,))].stmts.append(Check(ok, emitter.errors.index(text)))
+    emitter.check(ok, node.attrs[0])
     return value
 
 
