@@ -40,32 +40,32 @@ __device__ __forceinline__ void pb_combine_add_float32(
     }
 }
 
-// total = sum(x0, axis=0)
-extern "C" __global__ void __launch_bounds__(256, 1) kernel_0(float* __restrict__ total_partial, const float* __restrict__ x0, index_t n0, index_t n1, index_t rows_per_chunk) {
+// column_sum = sum(x0, axis=0)
+extern "C" __global__ void __launch_bounds__(256, 1) kernel_0(float* __restrict__ column_sum_partial, const float* __restrict__ x0, index_t n0, index_t n1, index_t rows_per_chunk) {
     const index_t thread = threadIdx.x;
     const index_t threads = blockDim.x;
     const long long chunk = blockIdx.x;
     const index_t first = (index_t)blockIdx.x * rows_per_chunk, last = first + rows_per_chunk;
     const index_t lo = first < n0 ? first : n0, hi = last < n0 ? last : n0;
     for (index_t j1 = thread; j1 < n1; j1 += threads) {
-        total_partial[(index_t)chunk * n1 + j1] = 0.0f;
+        column_sum_partial[(index_t)chunk * n1 + j1] = 0.0f;
     }
     __syncthreads();
     for (index_t i = lo; i < hi; ++i) {
         for (index_t j = thread; j < n1; j += threads) {
             const float x0_at = x0[j + i * n1];
-            total_partial[(index_t)chunk * n1 + j] = total_partial[(index_t)chunk * n1 + j] + x0_at;
+            column_sum_partial[(index_t)chunk * n1 + j] = column_sum_partial[(index_t)chunk * n1 + j] + x0_at;
         }
     }
 }
 
-// total = add of total_partial over the chunks of kernel_0
-extern "C" __global__ void __launch_bounds__(256, 1) kernel_0_combine(const float* __restrict__ total_partial, float* __restrict__ total, index_t kernel_0_chunks, index_t n1) {
-    pb_combine_add_float32(total_partial, total, n1, kernel_0_chunks, 0.0f);
+// column_sum = add of column_sum_partial over the chunks of kernel_0
+extern "C" __global__ void __launch_bounds__(256, 1) kernel_0_combine(const float* __restrict__ column_sum_partial, float* __restrict__ column_sum, index_t kernel_0_chunks, index_t n1) {
+    pb_combine_add_float32(column_sum_partial, column_sum, n1, kernel_0_chunks, 0.0f);
 }
 
-// out = total/n0
-extern "C" __global__ void __launch_bounds__(256, 1) kernel_1(const float* __restrict__ total, float* __restrict__ out, index_t n1, index_t n0, index_t rows_per_chunk, int aligned) {
+// out = column_sum/n0
+extern "C" __global__ void __launch_bounds__(256, 1) kernel_1(const float* __restrict__ column_sum, float* __restrict__ out, index_t n1, index_t n0, index_t rows_per_chunk, int aligned) {
     const index_t thread = threadIdx.x;
     const index_t threads = blockDim.x;
     const index_t first = (index_t)blockIdx.x * rows_per_chunk, last = first + rows_per_chunk;
@@ -75,21 +75,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) kernel_1(const float* __res
     if (aligned) {
         head = hi - (hi - lo) % 4;
         for (index_t start = lo + 4 * thread; start < head; start += 4 * threads) {
-            pb_pack<float, 4> total_pack = *(const pb_pack<float, 4>*)(total + start);
+            pb_pack<float, 4> column_sum_pack = *(const pb_pack<float, 4>*)(column_sum + start);
             pb_pack<float, 4> out_pack;
             #pragma unroll
             for (int lane = 0; lane < 4; ++lane) {
                 const index_t i1 = start + lane;
-                const float total_at = total_pack.v[lane];
-                const float t_1 = total_at / t;
+                const float column_sum_at = column_sum_pack.v[lane];
+                const float t_1 = column_sum_at / t;
                 out_pack.v[lane] = t_1;
             }
             *(pb_pack<float, 4>*)(out + start) = out_pack;
         }
     }
     for (index_t i1 = head + thread; i1 < hi; i1 += threads) {
-        const float total_at = total[i1];
-        const float t_1 = total_at / t;
+        const float column_sum_at = column_sum[i1];
+        const float t_1 = column_sum_at / t;
         out[i1] = t_1;
     }
 }

@@ -43,9 +43,9 @@ __device__ __forceinline__ double pb_fold_maximum_float64(double v) {
     return v;
 }
 
-// largest = max(x0, axis=1)
-// total = sum(exp(x0 - where(abs(largest) < inf, largest, 0)[:, None]), axis=1)
-// out = exp(x0 - where(abs(largest) < inf, largest, 0)[:, None])*(1/where(total == 0, 1, total))[:, None]
+// row_max = max(x0, axis=1)
+// row_sum = sum(exp(x0 - row_max[:, None]), axis=1)
+// out = softmax(x0, axis=1)
 extern "C" __global__ void __launch_bounds__(256, 1) kernel_0(const double* __restrict__ x0, double* __restrict__ out, index_t n0, index_t n1, index_t rows_per_chunk) {
     const index_t thread = threadIdx.x;
     const index_t threads = blockDim.x;
