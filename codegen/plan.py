@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..dsl.loop import Loop
 from ..dsl.node import FUNCTIONS, Expr, toposort
 from ..dsl.primitives import elementwise, slice_
+from ..dsl.prune import pruned
 from ..dsl.size import Size
 from .contractions import gemm_attrs
 from .fuse import LEAVES, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
@@ -30,7 +31,7 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
     results.
     """
     words: dict[Expr, Expr] = {}
-    results = [_flat(node) for node in lowered(list(outputs), words)]
+    results = [_flat(node) for node in lowered(pruned(outputs), words)]
     context = _context(outputs, results, inputs, names)
     context.words.update(words)
     steps = graph_steps(results, context)

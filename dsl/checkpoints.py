@@ -41,7 +41,7 @@ def strategy(checkpoint: Any, budget: Any = None) -> str:
     if checkpoint == "auto":
         return f"auto {GIGABYTE if budget is None else _bytes(budget)}"
     if checkpoint in ("all", "none", "sqrt", "revolve"):
-        return checkpoint
+        return str(checkpoint)
     raise PullbackError(
         f"checkpoint is 'all', 'none', 'sqrt', 'revolve', 'auto' or a positive int (every k-th state), not "
         f"{checkpoint!r}"

@@ -215,12 +215,12 @@ def tiled(loop: Loop, every: Dim | Sequence[Dim]) -> Loop:
         stacked = [inside.item("stacked", s) for s in range(len(loop.body.stacked))]
         return [inside.item("carry", k) for k in carries], [_first(x, most) for x in stacked]
 
-    segments: Dim | Expr = (bound_on_turns + (length - 1)) // length
-    limit = None
-    if isinstance(loop.count, Expr):
-        over = elementwise("add", count, size_value(length - 1))
-        segments, limit = elementwise("floor_divide", over, size_value(length)), segments
-    return Tiles(repeat(segments, loop.inits, segment, limit=limit).node, bound_on_turns)
+    segments: Dim = (bound_on_turns + (length - 1)) // length
+    if not isinstance(loop.count, Expr):
+        return Tiles(repeat(segments, loop.inits, segment).node, bound_on_turns)
+    over = elementwise("add", count, size_value(length - 1))
+    counted = elementwise("floor_divide", over, size_value(length))
+    return Tiles(repeat(counted, loop.inits, segment, limit=segments).node, bound_on_turns)
 
 
 class Tiles(Loop):

@@ -6,18 +6,20 @@ With `checkpoint='none'` a past state is computed again from the start. All of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
+from .adjoint import filled
 from .checkpoints import segmented
 from .grad import jvp_of, vjp_of
-from .loop import Loop, at, bound, repeat
+from .loop import Body, Loop, at, bound, repeat
 from .node import Expr, make, rebuild, rewrite, toposort
-from .primitives import elementwise, full, zeros_like
-from .rules import RULES, Rule, Tangents
+from .primitives import elementwise, zeros_like
+from .prune import pruned
+from .rules import RULES, SMOOTH, Rule, Tangents, edge
 from .surface import as_expr, size_value
 
 
@@ -26,10 +28,9 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     """The cotangents of the arguments of `node`, from those of its results: one loop, run backwards."""
     loop = Loop(node)
     body, given = loop.body, {loop.kind_of(i): g for i, g in enumerate(parts) if g is not None}
-    floats = [k for k, c in enumerate(body.carries) if c.dtype.kind == "f"]
-    inputs = [j for j, o in enumerate(body.operands) if o.dtype.kind == "f"]
+    floats, inputs = _with_cotangents(loop, given)
     count = loop.item("trips") if loop.count is None else loop.count
-    if loop.turns is None and body.checkpoint != "none" and _reads_states(loop):
+    if loop.turns is None and body.checkpoint != "none" and _reads_states(loop, floats):
         return _reverse_of_segments(loop, as_expr(count), given)
     last = as_expr(count) if isinstance(count, Expr) else size_value(count)
     starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats] + [
@@ -70,10 +71,35 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     return cotangents
 
 
-def _reads_states(loop: Loop) -> bool:
+def _with_cotangents(loop: Loop, given: Mapping[tuple[str, int], Expr]) -> tuple[list[int], list[int]]:
+    """The numbers of the carries and of the operands that get a cotangent: for the others it is zero by form, and no
+    zero is multiplied by what may be infinite there.
+    """
+    body = loop.body
+    live = {k for kind, k in given if kind in ("carry", "trajectory")}
+    stacked = [body.stacked[k] for kind, k in given if kind == "stacked"]
+    while True:
+        reached = _sources(pruned([*(body.results[k] for k in sorted(live)), *stacked]))
+        more = {k for k, c in enumerate(body.carries) if c.dtype.kind == "f" and c in reached} - live
+        if not more:
+            break
+        live |= more
+    return sorted(live), [j for j, o in enumerate(body.operands) if o.dtype.kind == "f" and o in reached]
+
+
+def _sources(outputs: Sequence[Expr]) -> set[Expr]:
+    """What `outputs` depend on by operations that have a derivative."""
+    reached = set(outputs)
+    for node in reversed(toposort(outputs)):
+        if node in reached:
+            reached.update(a for i, a in enumerate(node.args) if edge(node, i) == SMOOTH)
+    return reached
+
+
+def _reads_states(loop: Loop, floats: Sequence[int]) -> bool:
     """Whether the reverse of the body depends on the states, so that past ones are needed."""
     body = loop.body
-    outputs = [r for r in body.results if r.dtype.kind == "f"]
+    outputs = [body.results[k] for k in floats]
     wrt = [v for v in (*body.carries, *body.operands) if v.dtype.kind == "f"]
     shares = vjp_of(outputs, [bound(o.dtype, o.shape) for o in outputs], wrt)
     return not set(body.carries).isdisjoint(toposort([s for s in shares if s is not None]))
@@ -132,10 +158,10 @@ def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | Non
     """The tangents of the results of `node`: a loop that carries states and their tangents."""
     loop = Loop(node)
     body, shift = loop.body, len(node.args) - len(loop.inits) - len(loop.operands)
-    floats = [k for k, c in enumerate(body.carries) if c.dtype.kind == "f"]
     moving = {body.operands[j]: t for j, t in enumerate(tangents[shift + len(loop.inits) :]) if t is not None}
-    starts = [tangents[shift + k] for k in floats]
-    starts = [zeros_like(loop.inits[k]) if t is None else t for k, t in zip(floats, starts, strict=True)]
+    given = {k: t for k, t in enumerate(tangents[shift : shift + len(loop.inits)]) if t is not None}
+    floats, moving_stacked = _with_tangents(body, set(given), set(moving))
+    starts = [given.get(k, zeros_like(loop.inits[k])) for k in floats]
     carries = len(body.carries)
 
     def turn(index: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
@@ -144,35 +170,38 @@ def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | Non
             **dict(zip(body.carries, states[:carries], strict=True)),
             **dict(zip(body.operands, loop.operands, strict=True)),
         }
-        outputs = rewrite([*body.results, *body.stacked], rebuild, known)
-        moved = {
-            **{states[k]: states[carries + n] for n, k in enumerate(floats)},
-            **{known[o]: t for o, t in moving.items()},
-        }
-        found = jvp_of([o for o in outputs if o.dtype.kind == "f"], moved)
-        filled = iter(
-            [
-                full(o.shape, 0, o.dtype) if t is None else t
-                for o, t in zip([o for o in outputs if o.dtype.kind == "f"], found, strict=True)
-            ]
-        )
-        each = [next(filled) if o.dtype.kind == "f" else None for o in outputs]
-        return [*outputs[:carries], *(t for t in each[:carries] if t is not None)], [
-            t for t in each[carries:] if t is not None
-        ]
+        outputs = rewrite([*body.results, *(body.stacked[s] for s in moving_stacked)], rebuild, known)
+        moved = {states[k]: states[carries + n] for n, k in enumerate(floats)}
+        moved.update({known[o]: t for o, t in moving.items()})
+        targets = [*(outputs[k] for k in floats), *outputs[carries:]]
+        found = filled(jvp_of(targets, moved), targets)
+        return [*outputs[:carries], *found[: len(floats)]], found[len(floats) :]
 
-    limit = body.limit
     count = loop.item("trips") if loop.count is None else loop.count
-    along = repeat(count, [*loop.inits, *starts], turn, limit=limit, checkpoint=body.checkpoint)
+    along = repeat(count, [*loop.inits, *starts], turn, limit=body.limit, checkpoint=body.checkpoint)
     results: list[Expr | None] = [None] * (2 * carries + len(body.stacked) + 1)
     for n, k in enumerate(floats):
         results[k] = along.item("carry", carries + n)
         if along.turns is not None:
             results[carries + len(body.stacked) + k] = along.item("trajectory", carries + n)
-    moving_stacked = [s for s, v in enumerate(body.stacked) if v.dtype.kind == "f"]
     for n, s in enumerate(moving_stacked):
         results[carries + s] = along.item("stacked", n)
     return results
+
+
+def _with_tangents(body: Body, carries: set[int], moving: set[Expr]) -> tuple[list[int], list[int]]:
+    """The numbers of the carries and stacked values that have a tangent; that of the others is zero by form."""
+    values = [pruned([v])[0] for v in (*body.results, *body.stacked)]
+    order, count = toposort(values), len(body.results)
+    while True:
+        active = moving | {body.carries[k] for k in carries}
+        for node in order:
+            if any(a in active and edge(node, i) == SMOOTH for i, a in enumerate(node.args)):
+                active.add(node)
+        found = [k for k, v in enumerate(values) if v.dtype.kind == "f" and v in active]
+        if carries.issuperset(k for k in found if k < count):
+            return sorted(carries), [k - count for k in found if k >= count]
+        carries = carries | {k for k in found if k < count}
 
 
 def _loop_forward(node: Expr, tangents: Tangents) -> list[Expr | None]:

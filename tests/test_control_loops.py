@@ -383,3 +383,28 @@ def test_running_products_of_matrices_and_sums_from_the_end() -> None:
     got = pb.associative_scan(lambda x, y: x + y, b, reverse=True, axis=1)
     np.testing.assert_allclose(got, np.cumsum(b[:, ::-1], axis=1)[:, ::-1], rtol=1e-13)
     check_derivatives(lambda a: pb.sum(pb.associative_scan(lambda x, y: x @ y, a) ** 2), a)
+
+
+# ---- what nobody reads ------------------------------------------------------------------------------------------
+def test_carries_that_nobody_reads_are_neither_computed_nor_kept() -> None:
+    """The last-but-one state serves the condition alone, so its past is not kept; nor is what a dead carry needs. The
+    dead carries overflow, and no zero cotangent meets them.
+    """
+    from pullback.codegen.program import Kernel, Loop, walk_steps
+
+    def dead(x: Any) -> Any:
+        def turn(i: Any, s: Any) -> Any:
+            inner = pb.fori_loop(0, 3, lambda j, t: (t[0] * 0.5, pb.exp(t[1])), (s[0], s[1]))
+            return inner[0] + 1.0, inner[1], pb.exp(s[2])
+
+        return pb.sum(pb.fori_loop(0, 4, turn, (x, x, x))[0])
+
+    f, x = pb.compile(pb.value_and_grad(dead)), rng.random(3)
+    np.testing.assert_allclose(pb.jvp(dead, (x,), (np.ones(3),))[1], 3 * 0.125**4)
+    np.testing.assert_allclose(f(x)[1], np.full(3, 0.125**4))
+    kernels = [s for s in walk_steps(f.lower(x).program.steps) if isinstance(s, Kernel)]
+    assert not any("exp" in k.fuses for k in kernels)
+    program = pb.compile(pb.grad(lambda a: pb.sum(cube_root(a, max_steps=60)[0]))).lower(x).program
+    kept = [b for b in program.buffers.values() if len(b.shape) == 2]
+    assert len(kept) == 1
+    assert any(isinstance(s, Loop) for s in program.steps)
