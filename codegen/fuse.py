@@ -68,7 +68,7 @@ class Root:
     """A stored node: its domain, the axes folded away, and the stored nodes it reads with the indices in terms of the
     domain.
 
-    `items`: the results of a loop that are stored; the loop itself has no value.
+    `items`: the results of a loop that are stored; the loop itself has no value. `kind`: see Cluster.
     """
 
     node: Expr
@@ -78,6 +78,7 @@ class Root:
     op: str = ""
     demands: dict[Expr, set[Index]] = field(default_factory=dict)
     items: tuple[Expr, ...] = ()
+    kind: str = "nest"
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -89,7 +90,7 @@ class Cluster:
     """Roots computed by one kernel over `domain`, rows along the axes `outer`; `rowwise` roots have the domain of the
     rows alone.
 
-    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence, loop). `after`:
+    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence, loop, lanes). `after`:
     clusters that must come before although their results are not read, because this one overwrites what they read.
     """
 
@@ -213,9 +214,25 @@ def fitted(root: Root, stored: Iterable[Expr]) -> Root:
         for index in found
     )
     alone = Cluster(root.domain, (), [])
-    if choose_outer(alone, [root]) is None or not covered and _leading(root):
-        return _map_root(root.node, stored)
-    return root
+    if choose_outer(alone, [root]) is not None and (covered or not _leading(root)):
+        return root
+    inside = _map_root(root.node, stored)
+    if len(root.kept) > 1 and root.kept[-1] == len(root.domain) - 1 and _folds_inside(root.operand, stored):
+        inside.kind = "lanes"
+    return inside
+
+
+def _folds_inside(operand: Expr, stored: Iterable[Expr]) -> bool:
+    """Whether computing `operand` takes a fold of its own, such as the distance of two points."""
+    seen, stack, kept = {operand}, [operand], set(stored)
+    while stack:
+        node = stack.pop()
+        if node.op == "reduce":
+            return True
+        fresh = [a for a in node.args if a not in seen and a not in kept]
+        seen.update(fresh)
+        stack += fresh
+    return False
 
 
 def demands_of(operand: Expr, domain: tuple[Dim, ...], stored: Iterable[Expr], node: Expr) -> dict[Expr, set[Index]]:
@@ -237,7 +254,7 @@ def clusters_of(roots: list[Root]) -> list[Cluster]:
     clusters: list[Cluster] = []
     home: dict[Expr, Cluster] = {}
     for root in roots:
-        kind = root.node.op if root.node.op in BARRIERS else "nest"
+        kind = root.node.op if root.node.op in BARRIERS else root.kind
         needs = _ancestors({id(home[n]): home[n] for n in root.demands if n in home}.values(), home)
         for cluster in reversed(clusters):
             if "nest" == cluster.kind == kind and not _blocked(cluster, root, home, needs) and _join(cluster, root):

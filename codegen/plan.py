@@ -13,6 +13,7 @@ from ..dsl.prune import pruned
 from ..dsl.size import Size
 from .contractions import gemm_attrs
 from .fuse import LEAVES, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
+from .lane_folds import lane_fold_kernel
 from .lower import fused_products, lowered
 from .memory import planned
 from .names import Names
@@ -220,6 +221,8 @@ def _steps(cluster: Cluster, context: Context) -> list[Step]:
     if cluster.kind == "scatter":
         updates = scatter_kernel(root, context, name, title)
         return [updates] if node in context.regions else [_scatter_base(root, context), updates]
+    if cluster.kind == "lanes":
+        return [lane_fold_kernel(root, context, name, title)]
     if cluster.kind == "recurrence":
         return [recurrence_kernel(root, context, name, title)]
     return [Nest(cluster, context, name, title).build()]
