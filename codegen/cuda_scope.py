@@ -6,7 +6,7 @@ import re
 
 from ..dsl.errors import CompileError
 from ..dsl.size import Dim, Size, render
-from . import machine
+from . import machine, mathematics
 from .cuda_ops import C_TYPE, FLOAT, HELPERS, is_library_call, literal, spell
 from .cuda_plan import PARTIALS, is_symbol
 from .machine import Routine
@@ -106,7 +106,7 @@ class Scope:
         found = spell(op, dtype, texts, dtypes)
         if found is not None:
             return found
-        routine = machine.routine(op, dtype)
+        routine = mathematics.routine(op, dtype)
         if routine is None:
             raise CompileError(
                 f"CUDA has no spelling for {op} on {dtype}; add one to codegen/cuda_ops.py or a routine for it"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from ..dsl.errors import CompileError
 from .llvm_function import Function, Value, literal_text, register_type, scalar_type
 from .llvm_ops import PRINTERS, Op
-from .machine import LIBM, Routine, routine
+from .machine import LIBM, Routine
+from .mathematics import routine
 from .program import Let, Literal, Stmt
 
 # A kernel whose routines would come to more statements than this calls them instead: compile time over call overhead.

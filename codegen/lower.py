@@ -12,7 +12,8 @@ import numpy as np
 from ..dsl import ops, primitives
 from ..dsl.node import Expr, make, rebuild, rewrite, toposort
 from .contractions import lower_contraction
-from .machine import LIBM, routine
+from .machine import LIBM
+from .mathematics import routine
 
 
 def lowered(outputs: list[Expr], words: dict[Expr, Expr] | None = None) -> list[Expr]:

@@ -1,8 +1,8 @@
 """The operations that every target performs itself, and the routines built from them.
 
 A row of the table of operations reaches a target in one of three ways: as a machine operation (`MACHINE`), as a call of
-a `Routine` written once in machine operations (`routine`), or, where neither exists, as a call of the C library
-(`LIBM`). CUDA may prefer its own library (`codegen/cuda.py`).
+a `Routine` written once in machine operations (codegen/mathematics), or, where neither exists, as a call of the C
+library (`LIBM`). CUDA may prefer its own library (`codegen/cuda.py`).
 
 Floating arithmetic is exact IEEE: nothing is contracted or reassociated by a compiler. A fused multiply-add is written
 `fma`, so a program has the same bits on every machine, at every vector width and in its Python text.
@@ -45,13 +45,6 @@ class Routine:
     body: tuple[Let, ...]
     result: str
     domain: str | None = None
-
-
-def routine(op: str, dtype: str) -> Routine | None:
-    """The routine of row `op` for "float64" or "float32"; None where there is none (then see `LIBM`)."""
-    from .mathematics import build
-
-    return build(op, dtype)
 
 
 # row -> C99 function on doubles; the one on floats has the suffix f.

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from ..dsl.errors import CompileError
-from .machine import LIBM, routine
+from .machine import LIBM
+from .mathematics import routine
 from .program import Literal
 
 # Definitions that a text needs beside its kernels, by name; a text holds those that it uses.

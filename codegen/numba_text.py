@@ -12,7 +12,7 @@ from ..dsl.errors import CompileError
 from ..dsl.size import Size, product
 from . import chunk_count, chunks
 from .llvm import combines
-from .machine import routine
+from .mathematics import routine
 from .numba_kernel import DECORATOR, NumbaKernel, safe, size_text, title_lines
 from .numba_ops import HELPERS, Expressions, literal_text
 from .program import Branch, Kernel, Library, Literal, Loop, Program, Step, walk_steps

@@ -42,7 +42,7 @@ def save(compiled: Compiled, path: Any) -> None:
     if not found:
         raise PullbackError("no program was compiled for the CPU yet: call it once, or f.lower(*args).compile(), "
                             "for every kind of input that the file should serve")
-    from .cpu import host
+    from .native import host
 
     facts = {"format": FORMAT, "host": host(), "name": compiled.__name__, "arguments": _arguments(compiled),
              "programs": [_program_facts(*one) for one in found]}
@@ -254,7 +254,8 @@ def _write_program(archive: zipfile.ZipFile, name: str, executable: Executable) 
 
 
 def _read_program(archive: zipfile.ZipFile, name: str, traced: Traced, facts: Any, saved_on: Any) -> Executable:
-    from .cpu import CpuProgram, compile_ir, host
+    from .cpu import CpuProgram
+    from .native import compile_ir, host
 
     code = archive.read(f"{name}.o") if list(host()) == saved_on else compile_ir(archive.read(f"{name}.ll").decode())
     constants = [np.load(io.BytesIO(archive.read(f"{name}.{k}.npy")), allow_pickle=False)

@@ -21,8 +21,9 @@ from ..dsl.errors import CompileError
 from ..dsl.node import Expr, frozen, toposort
 from ..dsl.trace import Traced
 from . import cache
-from .cpu import CpuProgram, compile_ir, layout
+from .cpu import CpuProgram, layout
 from .memory import empty
+from .native import compile_ir, host
 
 if TYPE_CHECKING:
     from ..codegen.program import Program
@@ -227,6 +228,4 @@ def _attrs_text(node: Expr) -> str:
 
 
 def _processor() -> str:
-    from .cpu import host
-
     return hashlib.sha256(repr(host()).encode()).hexdigest()

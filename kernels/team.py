@@ -173,7 +173,7 @@ def source() -> str:
 def _functions() -> dict[str, Any]:
     """The team's functions, compiled or from disk, as ctypes calls that release the interpreter."""
     from . import cache
-    from .cpu import compile_ir, host, load_functions
+    from .native import compile_ir, host, load_functions
 
     text = source()
     key = cache.key("team", repr(host()), text)

@@ -12,7 +12,8 @@ from hand_built import at, f64, floats, n, program
 from pullback.codegen.llvm import write_llvm
 from pullback.codegen.numba_text import write_numba
 from pullback.codegen.program import Axis, Kernel, Let, Load, Store
-from pullback.kernels.cpu import CpuProgram, assembly, compile_ir, layout
+from pullback.kernels.cpu import CpuProgram, layout
+from pullback.kernels.native import assembly, compile_ir
 
 INPUTS, OUTPUTS = 22, 4
 ARITY = {"add": 2, "subtract": 2, "multiply": 2, "maximum": 2, "sqrt": 1, "abs": 1, "fma": 3}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.kernels import cpu
+from pullback.kernels import native
 
 DOUBLE = np.dtype("f8")
 
@@ -99,11 +99,11 @@ def test_another_processor_compiles_again(tmp_path, monkeypatch):
     f = pb.compile(lambda x: pb.sin(x) * 2)
     expected = f(np.linspace(0, 1, 9))
     compiled = []
-    real = cpu.compile_ir
+    real = native.compile_ir
     with monkeypatch.context() as patched:
-        patched.setattr(cpu, "host", lambda: ("another", "+none"))
+        patched.setattr(native, "host", lambda: ("another", "+none"))
         f.save(tmp_path / "f.pullback")
-    monkeypatch.setattr(cpu, "compile_ir", lambda text: compiled.append(text) or real(text))
+    monkeypatch.setattr(native, "compile_ir", lambda text: compiled.append(text) or real(text))
     np.testing.assert_array_equal(pb.load(tmp_path / "f.pullback")(np.linspace(0, 1, 9)), expected)
     assert len(compiled) == 1
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.kernels import cpu
+from pullback.kernels import execute_cpu, native
 
 FIRST = """
     import json, sys, time
@@ -100,8 +100,8 @@ def test_the_key_depends_on_dtype_graph_and_processor_but_not_on_names_or_sizes(
     assert [disk(*case) for case in different] == ["miss"] * len(different)
     assert [disk(*case) for case in [*same, *different]] == ["hit"] * (len(different) + 3)
     assert len(entries(folder)) == len(different) + 1
-    name, features = cpu.host()
-    monkeypatch.setattr(cpu, "host", lambda: (name, f"{features},-avx512f"))
+    name, features = native.host()
+    monkeypatch.setattr(execute_cpu, "host", lambda: (name, f"{features},-avx512f"))
     assert disk(*same[0]) == "miss"
 
 

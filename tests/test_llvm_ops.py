@@ -7,7 +7,8 @@ import pytest
 
 from pullback.codegen import llvm_routines
 from pullback.codegen.llvm import write_llvm
-from pullback.codegen.machine import MACHINE, routine
+from pullback.codegen.machine import MACHINE
+from pullback.codegen.mathematics import routine
 from pullback.codegen.program import DTYPES, Axis, Buffer, Kernel, Let, Load, Offset, Program, Store
 from pullback.dsl.size import symbol
 from pullback.kernels.cpu import CpuProgram

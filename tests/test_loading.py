@@ -10,7 +10,8 @@ import mmap
 import numpy as np
 import pullback as pb
 from pullback.codegen.llvm import write_llvm
-from pullback.kernels.cpu import CpuProgram, compile_ir
+from pullback.kernels.cpu import CpuProgram
+from pullback.kernels.native import compile_ir
 
 f = pb.compile(lambda x: pb.sum(pb.exp(x) * pb.sin(x)))
 f(np.ones(10))

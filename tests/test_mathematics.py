@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from routine_evaluator import evaluate
 
-from pullback.codegen.machine import LIBM, MACHINE, routine
-from pullback.codegen.mathematics import DOMAINS, FUNCTIONS
+from pullback.codegen.machine import LIBM, MACHINE
+from pullback.codegen.mathematics import DOMAINS, FUNCTIONS, routine
 from pullback.codegen.program import Literal
 from pullback.dsl import expansions, ops
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from routine_evaluator import evaluate
 
-from pullback.codegen.machine import routine
-from pullback.codegen.mathematics import FUNCTIONS
+from pullback.codegen.mathematics import FUNCTIONS, routine
 
 mpmath = pytest.importorskip("mpmath")
 mp, mpf = mpmath.mp, mpmath.mpf

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from routine_evaluator import evaluate
 
-from pullback.codegen.machine import routine
-from pullback.codegen.mathematics import DOMAINS, FUNCTIONS
+from pullback.codegen.mathematics import DOMAINS, FUNCTIONS, routine
 from pullback.codegen.program import Axis, Buffer, Kernel, Let, Load, Offset, Program, Store
 from pullback.dsl.size import symbol
 from pullback.kernels.cpu import CpuProgram

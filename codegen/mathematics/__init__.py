@@ -1,6 +1,6 @@
 """Elementary and special functions, each written once in machine operations, without a branch or a table lookup.
 
-`build(op, dtype)` gives the `Routine` of a row, or None. Results are within about 2 ulp (`erfc`, `erfinv`, `gammaln`
+`routine(op, dtype)` gives the `Routine` of a row, or None. Results are within about 2 ulp (`erfc`, `erfinv`, `gammaln`
 and `digamma`: 4; `polygamma`: 16; `gammaln` and `digamma` of negative arguments: near in absolute terms) and have the
 special values of C99. They have the same bits on every target whose fma is exact.
 """
@@ -69,7 +69,7 @@ IN_DOUBLE = {"gammaln", "digamma", "polygamma1", "polygamma2", "polygamma3"}
 
 
 @cache
-def build(op: str, dtype: str) -> Routine | None:
+def routine(op: str, dtype: str) -> Routine | None:
     """The routine of row `op` for "float64" or "float32"; None where there is none."""
     if op not in FUNCTIONS or dtype not in ("float64", "float32"):
         return None
