@@ -85,7 +85,8 @@ def _error(y: Any, new: Any, h: Any, weights: Any, slopes: list[Any], control: C
 def _next_size(size: Any, norm: Any, accepted: Any) -> Any:
     where = FUNCTIONS["where"]
     factor = _SAFETY * FUNCTIONS["maximum"](norm, 1e-10) ** -_EXPONENT
-    factor = FUNCTIONS["clip"](factor, _LEAST, where(accepted, _MOST, 1.0))
+    factor = FUNCTIONS["clip"](factor, _LEAST, _MOST)
+    factor = where(accepted, factor, _minimum(factor, 1.0))
     return size * where(norm == norm, factor, _LEAST)        # of a step that gave NaN: the smallest
 
 
