@@ -35,7 +35,7 @@ class Trace:
         leaves, self.structure = nest.flatten(chosen)
         self.names = [n for name, _, value in where_found for n in nest.leaf_names(value, name)]
         self.actual = [_differentiable(leaf, name) for leaf, name in zip(leaves, self.names, strict=True)]
-        self.bound = [_fresh(name, actual) for name, actual in zip(self.names, self.actual, strict=True)]
+        self.bound = [fresh(name, actual) for name, actual in zip(self.names, self.actual, strict=True)]
         positional, named = list(args), dict(kwargs)
         for (_, place, _), value in zip(where_found, nest.unflatten(self.structure, self.bound), strict=True):
             if isinstance(place, int):
@@ -135,7 +135,7 @@ def _are_variables(actual: Sequence[Expr], free: Sequence[Expr]) -> bool:
 @surface
 def derivative_(body: Body, actual: tuple, extras: tuple, free: tuple) -> tuple:
     """A body that was traced before its types were known, now that they are."""
-    bound = tuple(_fresh(name, a) for name, a in zip(body.names, actual, strict=True))
+    bound = tuple(fresh(name, a) for name, a in zip(body.names, actual, strict=True))
     known = {**dict(zip(body.bound, bound, strict=True)), **dict(zip(body.free, free, strict=True))}
     outputs = tuple(specialize(list(body.outputs), known))
     return tuple(bind(replace(body, outputs=outputs, bound=bound, free=()), actual, extras))
@@ -184,10 +184,10 @@ def _differentiable(leaf: Any, name: str) -> Expr:
     return value
 
 
-def _fresh(name: str, like: Expr) -> Expr:
+def fresh(name: str, like: Expr) -> Expr:
     """A variable that nothing else can refer to, with the type of `like` as far as it is known."""
     serial = next(_serial)
     if like.typed:
         weak = ("weak",) if like.op == "var" and "weak" in like.attrs else ()
         return make("var", (), (name, serial, *weak), like.dtype, like.shape)
-    return make("var", (), (name, None, None, serial), None, None, like.shadow and _fresh(name, like.shadow))
+    return make("var", (), (name, None, None, serial), None, None, like.shadow and fresh(name, like.shadow))

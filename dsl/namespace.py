@@ -21,6 +21,7 @@ from .checking import check_grads
 from .choice import cond, switch
 from .control import associative_scan, fori_loop, scan, while_loop
 from .node import FUNCTIONS
+from .vmap import vmap
 
 _NAMES = (
     # elementwise, with more than one row
@@ -55,7 +56,7 @@ _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
 
 _CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan, cond, switch)}
 
-_DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (check_grads,)}
+_DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (check_grads, vmap)}
 
 PUBLIC: dict[str, Any] = {
     **_CONTROL,
