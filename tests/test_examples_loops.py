@@ -32,3 +32,11 @@ def test_the_wave_is_found_and_its_mass_and_energy_are_kept(tmp_path):
     assert float(lost) < 1e-12 and abs(float(energy) - 1) < 0.01
     (error,) = re.findall(r"error of the initial height: ([\d.]+)%", text)
     assert float(error) < 8
+
+
+def test_heston_sensitivities_lie_within_their_standard_errors(tmp_path):
+    text = run("heston", tmp_path, "--paths", "40000", "--steps", "100")
+    rows = np.array([[float(v) for v in re.findall(r"-?\d+\.\d+", line)] for line in text.splitlines()[1:8]])
+    simulated, error, exact = rows.T
+    assert (np.abs(simulated - exact) < 4 * error + 1e-3).all()
+    assert (error < 0.02 * np.abs(exact) + 0.15).all()

@@ -1,11 +1,23 @@
 """Differential equations: orders of convergence, SciPy's solutions, derivatives of both modes, trajectories, noise."""
 
+import shutil
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from target_contract import assert_agree, expected, job_of, run_on_cpu
 
-import pullback as pb
-from pullback.dsl.ode_tableaus import TABLEAUS
+sys.path.insert(0, str(Path(__file__).parent / "emulator"))
+
+from emulator import run_program  # noqa: E402
+from expressions import inputs_of  # noqa: E402
+
+import pullback as pb  # noqa: E402
+from pullback.codegen.program import Kernel, Loop  # noqa: E402
+from pullback.dsl import nest  # noqa: E402
+from pullback.dsl.ode_tableaus import TABLEAUS  # noqa: E402
 
 rng = np.random.default_rng(5)
 PREY = np.array([1.1, 0.4, 0.1, 0.4])
@@ -258,6 +270,38 @@ def test_a_path_is_the_sum_of_its_steps():
         if n % 2:
             np.testing.assert_allclose(path["a"][n // 2 + 1], a, rtol=1e-12)
             np.testing.assert_allclose(path["b"][n // 2 + 1], b, rtol=1e-12)
+
+
+# ---- every target ----------------------------------------------------------------------------------------------
+def ensemble(method, **words):
+    """Value and gradients of a loss over seven pairs of prey and predator."""
+    def loss(x, v, p):
+        x, v = pb.ode.solve(lambda t, y, p: tuple(pb.unstack(lotka_volterra(t, pb.stack(y), p))), (x, v),
+                            [0.0, 1.0, 2.0], method, (p,), **words)
+        return pb.sum(x[-1] ** 2) + pb.sum(v[1:])
+
+    return lambda x, v, p: tuple(nest.leaves(pb.value_and_grad(loss, argnums=(0, 1, 2))(x, v, p)))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
+@pytest.mark.parametrize(("method", "words"), [("rk4", {"steps": 4}), ("tsit5", {"trajectories": 1, "max_steps": 64})])
+def test_an_ensemble_and_its_gradients_as_cuda_text(method, words):
+    arrays = [rng.uniform(5, 15, 7), rng.uniform(3, 7, 7), PREY]
+    job = job_of(ensemble(method, **words), arrays)
+    assert_agree(run_on_cpu(job), expected(job))
+    assert_agree(run_program(job[1], *inputs_of(job[0], arrays)), expected(job))
+
+
+def test_a_step_of_an_ensemble_is_one_kernel():
+    """Forward: one kernel inside the loop over steps, however many members there are; the last two are the sums."""
+    def last(x, v, p):
+        path = pb.ode.solve(lambda t, y, p: (p[0] * y[0] - p[1] * y[0] * y[1], p[2] * y[0] * y[1] - p[3] * y[1]),
+                            (x, v), [0.0, 1.0], "rk4", (p,), steps=100)
+        return path[0][-1], path[1][-1]
+
+    program = pb.compile(last).lower(np.ones(50), np.ones(50), PREY).program
+    (loop,) = [s for s in program.steps if isinstance(s, Loop)]
+    assert sum(isinstance(s, Kernel) for s in loop.steps) == 1
 
 
 # ---- words ------------------------------------------------------------------------------------------------------

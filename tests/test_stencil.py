@@ -1,14 +1,23 @@
 """Shifts and stencils: values by scipy.ndimage and np.pad, adjoints, second order, sizes, kernels."""
 
 import itertools
+import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from against_numpy import check, typed
 from scipy import ndimage
+from target_contract import assert_agree, expected, job_of, run_on_cpu
 
-import pullback as pb
-from pullback.dsl import stencil
+sys.path.insert(0, str(Path(__file__).parent / "emulator"))
+
+from emulator import run_program  # noqa: E402
+from expressions import inputs_of  # noqa: E402
+
+import pullback as pb  # noqa: E402
+from pullback.dsl import stencil  # noqa: E402
 
 rng = np.random.default_rng(3)
 PADDED = {"wrap": "wrap", "reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "constant": "constant"}
@@ -134,3 +143,15 @@ def test_a_laplacian_and_its_adjoint_are_one_kernel_each_and_store_nothing_else(
         program = pb.compile(f).lower(*arrays).program
         assert len(program.steps) == 1
         assert not [b for b in program.buffers.values() if b.kind == "temp"]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
+def test_a_time_loop_and_its_gradient_as_cuda_text():
+    def loss(u):
+        step = pb.fori_loop(0, 3, lambda _, u: u + 0.1 * pb.stencil(u, FIVE, boundary=("mirror", "wrap")) - u**3, u)
+        return pb.sum(step**2)
+
+    job = job_of(lambda u: pb.value_and_grad(loss)(u), [0.5 * rng.normal(size=(6, 9))])
+    graph, program, arrays = job
+    assert_agree(run_on_cpu(job), expected(job))
+    assert_agree(run_program(program, *inputs_of(graph, arrays)), expected(job))
