@@ -21,6 +21,7 @@ from .primitives import elementwise, zeros_like
 from .prune import pruned
 from .rules import RULES, SMOOTH, Rule, Tangents, edge
 from .surface import as_expr, size_value
+from .undo import Chain, keeping, undone
 
 
 @lru_cache(maxsize=256)
@@ -30,35 +31,22 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     body, given = loop.body, {loop.kind_of(i): g for i, g in enumerate(parts) if g is not None}
     floats, inputs = _with_cotangents(loop, given)
     count = loop.item("trips") if loop.count is None else loop.count
-    if loop.turns is None and body.checkpoint != "none" and _reads_states(loop, floats):
+    adjoint = _Adjoint(loop, given, floats, inputs)
+    if loop.turns is None and body.checkpoint != "none" and adjoint.needed:
         return _reverse_of_segments(loop, as_expr(count), given)
     last = as_expr(count) if isinstance(count, Expr) else size_value(count)
-    starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats] + [
-        zeros_like(loop.operands[j]) for j in inputs
-    ]
+    loop, chains = (loop, []) if body.checkpoint == "none" else keeping(loop, adjoint.needed)
+    starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats]
+    starts += [zeros_like(loop.operands[j]) for j in inputs] + [loop.item("carry", chain.carry) for chain in chains]
+    own = len(floats) + len(inputs)
 
-    def turn(back: Expr, adjoints: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+    def turn(back: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
         index = elementwise("subtract", elementwise("subtract", last, back), size_value(1))
-        outputs = [body.results[k] for k in floats]
-        cotangents = list(adjoints[: len(floats)])
-        for s, value in enumerate(body.stacked):
-            if ("stacked", s) in given:
-                outputs.append(value)
-                cotangents.append(at(given["stacked", s], index))
-        wrt = [*(body.carries[k] for k in floats), *(body.operands[j] for j in inputs)]
-        shares: list[Expr | None] = list(vjp_of(outputs, cotangents, wrt))
-        states = _past_states(loop, shares, index)
-        found = iter(rewrite([s for s in shares if s is not None], rebuild, states))
-        shares = [None if s is None else next(found) for s in shares]
-        new = []
-        for at_k, (share, adjoint) in enumerate(zip(shares, adjoints, strict=True)):
-            if at_k < len(floats):
-                extra = given.get(("trajectory", floats[at_k]))
-                share = zeros_like(adjoint) if share is None else share
-                new.append(share if extra is None else elementwise("add", share, at(extra, index)))
-            else:
-                new.append(adjoint if share is None else accumulated(adjoint, share))
-        return new, ()
+        known = {body.index: index, **dict(zip(body.operands, loop.operands, strict=True))}
+        before = _undone(loop, chains, states[own:], known, index)
+        known.update(_past_states(loop, [k for k in adjoint.needed if k not in before], index))
+        known.update({body.carries[k]: x for k, x in before.items()})
+        return [*adjoint.moved(states[:own], known, index), *before.values()], ()
 
     limit = loop.turns if isinstance(count, Expr) else None
     backwards = repeat(count, starts, turn, limit=limit, checkpoint=body.checkpoint)
@@ -69,6 +57,53 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     for n, j in enumerate(inputs):
         cotangents[shift + len(loop.inits) + j] = backwards.item("carry", len(floats) + n)
     return cotangents
+
+
+class _Adjoint:
+    """One turn backwards: the cotangents of the body's variables from those of its results, as expressions of both."""
+
+    def __init__(
+        self, loop: Loop, given: Mapping[tuple[str, int], Expr], floats: Sequence[int], inputs: Sequence[int]
+    ) -> None:
+        body, self.given, self.floats = loop.body, given, floats
+        self.incoming = [bound(body.carries[k].dtype, body.carries[k].shape) for k in floats]
+        stacked = {k: body.stacked[k] for kind, k in given if kind == "stacked"}
+        self.stacked = {k: bound(v.dtype, v.shape) for k, v in stacked.items()}
+        outputs = [*(body.results[k] for k in floats), *stacked.values()]
+        wrt = [*(body.carries[k] for k in floats), *(body.operands[j] for j in inputs)]
+        self.shares = vjp_of(outputs, [*self.incoming, *self.stacked.values()], wrt)
+        read = set(toposort([s for s in self.shares if s is not None]))
+        self.needed = [k for k, c in enumerate(body.carries) if c in read]
+
+    def moved(self, adjoints: Sequence[Expr], known: Mapping[Expr, Expr], index: Expr) -> list[Expr]:
+        """The cotangents before turn `index`, from those after it."""
+        count = len(self.floats)
+        known = {
+            **known,
+            **dict(zip(self.incoming, adjoints, strict=False)),
+            **{v: at(self.given["stacked", k], index) for k, v in self.stacked.items()},
+        }
+        found = iter(rewrite([s for s in self.shares if s is not None], rebuild, known))
+        shares = [None if s is None else next(found) for s in self.shares]
+        new = []
+        for k, share, adjoint in zip(self.floats, shares, adjoints, strict=False):
+            extra = self.given.get(("trajectory", k))
+            share = zeros_like(adjoint) if share is None else share
+            new.append(share if extra is None else elementwise("add", share, at(extra, index)))
+        for share, adjoint in zip(shares[count:], adjoints[count:], strict=True):
+            new.append(adjoint if share is None else accumulated(adjoint, share))
+        return new
+
+
+def _undone(
+    loop: Loop, chains: Sequence[Chain], after: Sequence[Expr], known: dict[Expr, Expr], index: Expr
+) -> dict[int, Expr]:
+    """The states before turn `index` of the carries that are undone."""
+
+    def past(place: int) -> Expr:
+        return at(loop.item("stacked", place), index)
+
+    return {chain.carry: undone(chain, state, known, past) for chain, state in zip(chains, after, strict=True)}
 
 
 def _with_cotangents(loop: Loop, given: Mapping[tuple[str, int], Expr]) -> tuple[list[int], list[int]]:
@@ -96,15 +131,6 @@ def _sources(outputs: Sequence[Expr]) -> set[Expr]:
     return reached
 
 
-def _reads_states(loop: Loop, floats: Sequence[int]) -> bool:
-    """Whether the reverse of the body depends on the states, so that past ones are needed."""
-    body = loop.body
-    outputs = [body.results[k] for k in floats]
-    wrt = [v for v in (*body.carries, *body.operands) if v.dtype.kind == "f"]
-    shares = vjp_of(outputs, [bound(o.dtype, o.shape) for o in outputs], wrt)
-    return not set(body.carries).isdisjoint(toposort([s for s in shares if s is not None]))
-
-
 def _reverse_of_segments(loop: Loop, count: Expr, given: dict[tuple[str, int], Expr]) -> list[Expr | None]:
     """The cotangents of the arguments of a loop of unknown length: those of the same loop in segments."""
     args = [*loop.inits, *loop.operands]
@@ -120,24 +146,14 @@ def _reverse_of_segments(loop: Loop, count: Expr, given: dict[tuple[str, int], E
     return [None] * shift + [None if f is None else next(there) for f in found]
 
 
-def _past_states(loop: Loop, shares: Sequence[Expr | None], index: Expr) -> dict[Expr, Expr]:
-    """What the body's variables were in turn `index`: stored, or computed again from the start."""
+def _past_states(loop: Loop, needed: Sequence[int], index: Expr) -> dict[Expr, Expr]:
+    """What the carries `needed` were before turn `index`: stored, or computed again from the start."""
     body = loop.body
-    read = set(toposort([s for s in shares if s is not None]))
-    known: dict[Expr, Expr] = {body.index: index, **dict(zip(body.operands, loop.operands, strict=True))}
-    needed = [k for k, c in enumerate(body.carries) if c in read]
-    if body.checkpoint == "none" and needed:
-        again = Loop(
-            make(
-                "loop",
-                (index, *loop.inits, *loop.operands),
-                (replace(body, stacked=(), test=None, limit=loop.turns), "argument"),
-            )
-        )
-        known.update({body.carries[k]: again.item("carry", k) for k in needed})
-    else:
-        known.update({body.carries[k]: at(loop.item("trajectory", k), index) for k in needed})
-    return known
+    if body.checkpoint != "none":
+        return {body.carries[k]: at(loop.item("trajectory", k), index) for k in needed}
+    again = replace(body, stacked=(), test=None, limit=loop.turns)
+    view = Loop(make("loop", (index, *loop.inits, *loop.operands), (again, "argument")))
+    return {body.carries[k]: view.item("carry", k) for k in needed}
 
 
 def accumulated(total: Expr, share: Expr) -> Expr:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .branch import Branch, branch
 from .loop import Body, Loop
-from .node import Expr, make, rebuild, toposort
+from .node import Expr, frozen, make, rebuild, rewrite, toposort
 
 Item = tuple[str, int]                   # kind and number of a result of a loop
 Slim = tuple[Expr, dict[int, int]]       # a node with fewer parts, in old arguments, and where its results have gone
@@ -18,6 +18,8 @@ def pruned(roots: Sequence[Expr]) -> list[Expr]:
     order = toposort(roots)
     if not any(n.op in ("loop", "branch") for n in order):
         return list(roots)
+    roots = _merged(roots, order)
+    order = toposort(roots)
     live = set(roots)
     wanted: dict[Expr, set[int]] = {}
     slim: dict[Expr, Slim] = {}
@@ -56,6 +58,43 @@ def _rebuilt(roots: Sequence[Expr], slim: dict[Expr, Slim]) -> list[Expr]:
         else:
             done[node] = rebuild(small, args)
     return [done[r] for r in roots]
+
+
+# ---- loops that are alike ---------------------------------------------------------------------------------------
+def _merged(roots: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
+    """`roots` with loops that differ in what they stack alone made one: the value's, and that of a derivative."""
+    groups: dict[tuple, dict[Expr, None]] = {}
+    for node in order:
+        if node.op == "loop":
+            groups.setdefault(_all_but_stacked(node), {})[node] = None
+    bodies: dict[Expr, Body] = {}
+    for group in groups.values():
+        if len(group) > 1:
+            stacked = dict.fromkeys(value for node in group for value in node.attrs[0].stacked)
+            one = replace(next(iter(group)).attrs[0], stacked=tuple(stacked))
+            for node in group:
+                bodies[node] = one
+
+    def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node in bodies:
+            return make("loop", args, (bodies[node], node.attrs[1]))
+        if node.op == "item" and node.args[0] in bodies:
+            before, after = Loop(node.args[0]), Loop(args[0])
+            kind, k = before.kind_of(node.attrs[0])
+            if kind == "stacked":
+                k = list(map(id, bodies[node.args[0]].stacked)).index(id(before.body.stacked[k]))
+            return after.item(kind, k)
+        return rebuild(node, args)
+
+    return rewrite(roots, rule) if bodies else list(roots)
+
+
+def _all_but_stacked(node: Expr) -> tuple:
+    """What tells loops apart that are not one."""
+    body, count = node.attrs
+    test = () if body.test is None else (body.test,)
+    parts = (node.args, (body.index,), body.carries, body.operands, body.results, test)
+    return (*(tuple(map(id, part)) for part in parts), frozen(count), frozen(body.limit))
 
 
 # ---- loops and branches -----------------------------------------------------------------------------------------

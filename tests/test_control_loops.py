@@ -408,3 +408,25 @@ def test_carries_that_nobody_reads_are_neither_computed_nor_kept() -> None:
     kept = [b for b in program.buffers.values() if len(b.shape) == 2]
     assert len(kept) == 1
     assert any(isinstance(s, Loop) for s in program.steps)
+
+
+def test_a_value_and_its_gradient_share_the_forward_loop_and_keep_what_is_overwritten() -> None:
+    from pullback.codegen.program import Loop
+
+    def cholesky(a: Any) -> Any:
+        n = a.shape[0]
+
+        def column(j: Any, low: Any) -> Any:
+            s = a[:, j] - low @ low[j]
+            return low.at[:, j].set(pb.where(pb.arange(n) >= j, s / pb.sqrt(s[j]), 0.0))
+
+        return pb.fori_loop(0, n, column, pb.zeros_like(a))
+
+    m = rng.normal(size=(6, 6))
+    a = m @ m.T + 6 * np.eye(6)
+    np.testing.assert_allclose(pb.compile(cholesky)(a), np.linalg.cholesky(a), rtol=1e-12)
+    f = pb.compile(pb.value_and_grad(lambda a: pb.sum(pb.sin(cholesky(a)))))
+    program = f.lower(a).program
+    assert len([s for s in program.steps if isinstance(s, Loop)]) == 2
+    assert not [b for b in program.buffers.values() if len(b.shape) == 3]
+    check_derivatives(lambda a: pb.sum(pb.sin(cholesky(a))), a)
