@@ -175,10 +175,10 @@ def _reduce(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
 
 
 def _contract(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
-    labels, (a, b) = node.attrs, parts
-    lane = next(c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in "".join(labels))
-    with_lanes = [lane + text if part.batched else text for part, text in zip(parts, labels, strict=False)]
-    return contract(a.value, b.value, *with_lanes, lane + labels[2])
+    (of_a, of_b, out), (a, b) = node.attrs, parts
+    lane = next(c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in of_a + of_b)
+    return contract(a.value, b.value, lane + of_a if a.batched else of_a, lane + of_b if b.batched else of_b,
+                    lane + out)
 
 
 def _recurrence(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:

@@ -16,7 +16,7 @@ from .errors import PullbackError, ShapeError
 from .loop import bound
 from .node import FUNCTIONS, Expr
 from .paths import origins, remember
-from .primitives import broadcast, show_shape, transpose
+from .primitives import show_shape, transpose
 from .size import active_guards
 from .subprogram import Run, Waiting, check_function, expressions, stand_in, waiting
 from .surface import several, surface
