@@ -26,6 +26,7 @@ from .node import Expr
 from .primitives import elementwise
 from .size import Dim, Size, active_guards
 from .surface import size_value
+from .undo import links
 
 GIGABYTE = 1 << 30
 _UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
@@ -114,9 +115,11 @@ def _value(dim: Dim) -> int | None:
 
 def kept(loop: Loop) -> Loop:
     """`loop`, cut into the segments that its body's strategy asks for."""
-    if loop.count is None or isinstance(loop.count, Expr):
+    if loop.count is None or loop.turns is None:
         return loop
-    return tiled(loop, tiles(loop.body.checkpoint, loop.count, state_bytes(loop.inits)))
+    written = [k for k in range(len(loop.inits)) if links(loop.body, k)]
+    states = [x for k, x in enumerate(loop.inits) if k not in written]
+    return tiled(loop, tiles(loop.body.checkpoint, loop.turns, state_bytes(states)))
 
 
 # ---- loops whose turns are counted when they run ------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import nest
 from . import size as sizes
+from .bounds import most
 from .checkpoints import kept
 from .errors import DTypeError, PullbackError, ShapeError
 from .loop import Body, at, bound, close
@@ -147,7 +148,8 @@ def typed_loop(form: Form, run: Run, inits: list[Expr], xs: list[Expr], first: A
     """
     count = sizes.maximum(count, 0) if isinstance(count, (int, Size)) else count
     for _ in range(3):
-        index, carries = bound(np.int64), [bound(x.dtype, x.shape) for x in inits]
+        below = None if isinstance(count, Expr) else count
+        index, carries = bound(np.int64, (), below), [bound(x.dtype, x.shape) for x in inits]
         position = _plus(index, first)
         mark_weak(position)                # like the integer of a range, it never widens an array
         place = _from_end(index, count) if form.backward else index
@@ -160,13 +162,21 @@ def typed_loop(form: Form, run: Run, inits: list[Expr], xs: list[Expr], first: A
         inits = grown
     results = [_fitted(form, k, c, o) for k, (c, o) in enumerate(zip(carries, outputs, strict=False))]
     test = _condition(outputs.pop()) if form.tested else None
-    body = Body(
-        index, tuple(carries), (), tuple(results), tuple(outputs[len(inits) :]), test, form.limit, form.checkpoint
-    )
+    stacked = tuple(outputs[len(inits) :])
+    limit = _limit(count) if isinstance(count, Expr) else form.limit
+    if stacked and isinstance(count, Expr):
+        raise ShapeError("scan stacks a result for every turn: its length= is a size known before the program runs")
+    body = Body(index, tuple(carries), (), tuple(results), stacked, test, limit, form.checkpoint)
     return _results(form, body, count, inits)
 
 
-def _from_end(index: Expr, count: Dim) -> Expr:
+def _limit(count: Expr) -> Dim | None:
+    """How many turns there can be at most, where the form of the bounds tells, as inside a loop over rows."""
+    found = most(count)
+    return None if found is None else sizes.maximum(found, 0)
+
+
+def _from_end(index: Expr, count: Any) -> Expr:
     return elementwise("subtract", size_value(count - 1), index)
 
 

@@ -121,9 +121,9 @@ class Loop:
         return ("trajectory", place - carries - stacked) if place < 2 * carries + stacked else ("trips", 0)
 
 
-def bound(dtype: object, shape: tuple = ()) -> Expr:
-    """A fresh variable of a body."""
-    return make("bound", (), (next(_serial),), dtype, shape)
+def bound(dtype: object, shape: tuple = (), below: Dim | None = None) -> Expr:
+    """A fresh variable of a body; an index that counts from 0 is known to stay `below` a size."""
+    return make("bound", (), (next(_serial),) if below is None else (next(_serial), below), dtype, shape)
 
 
 def repeat(

@@ -51,10 +51,10 @@ def keeping(loop: Loop, needed: Sequence[int]) -> tuple[Loop, list[Chain]]:
         return Kept(node, len(body.stacked) + len(extra) - 1)
 
     for k in needed:
-        links = _links(body, k)
-        if links:
-            moving = [i for link in links for i in _indices(link) if not set(body.carries).isdisjoint(toposort([i]))]
-            chains.append(Chain(k, links, tuple(kept(_overwritten(link)) for link in links),
+        chain = links(body, k)
+        if chain:
+            moving = [i for link in chain for i in _indices(link) if not set(body.carries).isdisjoint(toposort([i]))]
+            chains.append(Chain(k, chain, tuple(kept(_overwritten(link)) for link in chain),
                                 tuple(kept(i) for i in dict.fromkeys(moving))))
     if not chains:
         return loop, []
@@ -75,16 +75,16 @@ def undone(chain: Chain, state: Expr, known: Known, past: Callable[[int], Expr])
     return state
 
 
-def _links(body: Body, k: int) -> tuple[Expr, ...]:
+def links(body: Body, k: int) -> tuple[Expr, ...]:
     """The writes that make carry `k` into its next state; none where that is more than writing at few places."""
-    links, node = [], body.results[k]
+    chain, node = [], body.results[k]
     while node.op in ("update", "scatter"):
-        links.append(node)
+        chain.append(node)
         node = node.args[0]
     written: Dim = 0
-    for link in links:
+    for link in chain:
         written = written + size.product(link.args[-1].shape)
-    return tuple(links[::-1]) if node is body.carries[k] and _is_small(written * 2, size.product(node.shape)) else ()
+    return tuple(chain[::-1]) if node is body.carries[k] and _is_small(written * 2, size.product(node.shape)) else ()
 
 
 def _is_small(part: Dim, whole: Dim) -> bool:

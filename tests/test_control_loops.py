@@ -430,3 +430,17 @@ def test_a_value_and_its_gradient_share_the_forward_loop_and_keep_what_is_overwr
     assert len([s for s in program.steps if isinstance(s, Loop)]) == 2
     assert not [b for b in program.buffers.values() if len(b.shape) == 3]
     check_derivatives(lambda a: pb.sum(pb.sin(cholesky(a))), a)
+
+
+def test_the_turns_of_a_triangular_loop_are_bounded_by_its_form() -> None:
+    from pullback.dsl.bounds import least, most
+    from pullback.dsl.loop import bound
+    from pullback.dsl.size import same, symbol
+    from pullback.dsl.surface import as_expr
+
+    n = symbol("n")
+    i = bound(np.int64, (), n)
+    assert same(most(i), n - 1) and least(i) == 0
+    assert same(most(n - i), n) and same(least(n - i), 1)
+    assert same(most(pb.minimum(as_expr(3), i * 0 + i)), 3)
+    assert most(i * i) is None and most(bound(np.int64)) is None
