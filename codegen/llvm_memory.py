@@ -130,6 +130,28 @@ class Memory:
     def _guarded(self, pointer: str, mask: str | None, depth: int) -> str:
         return self.f.pure(f"select i1 {mask}, ptr {pointer}, ptr %spare", depth) if mask else pointer
 
+    def _any(self, stmt: Load, mask: Value) -> tuple[str, int]:
+        """Whether a masked load reads anything in this block of lanes."""
+        if not mask.width:
+            return mask.text, mask.depth
+        lanes, depth = self.both_masks(stmt.mask)
+        kind = f"<{self.lanes} x i1>"
+        call = self.f.call("i1", f"llvm.vector.reduce.or.v{self.lanes}i1", f"{kind} {lanes}", kind)
+        return self.f.pure(call, depth), max(depth, mask.depth)
+
+    def _within_memory(self, stmt: Load, place: Place, depth: int) -> tuple[str, int]:
+        """The address of a masked load, elsewhere where it reads nothing and may lie far beyond the array.
+
+        Such a load is correct, but where no memory is it takes a hundred times as long.
+        """
+        mask = self.operand(stmt.mask) if stmt.mask else None
+        near = place.lanes == "forward" and not isinstance(stmt.offset.const, Size)
+        if mask is None or mask.width and near:
+            return place.pointer, depth
+        guard, at = self._any(stmt, mask)
+        depth = max(depth, at)
+        return self._guarded(place.pointer, guard, depth), depth
+
     def _read(self, text: str, depth: int, buffer: str, hint: str) -> tuple[str, int]:
         """Print a load; from a buffer never written here, in front of the loop in which its address stands still.
 
@@ -160,17 +182,11 @@ class Memory:
         self.values[stmt.name] = self._load_one(stmt, place, mask) if one else self._load_lanes(stmt, place)
 
     def _load_one(self, stmt: Load, place: Place, mask: Value | None) -> Value:
-        f, dtype = self.f, stmt.dtype
+        dtype = stmt.dtype
         guard, depth = None, place.depth
         if mask:
-            guard, depth = mask.text, max(depth, mask.depth)
-            if mask.width:
-                lanes, at = self.both_masks(stmt.mask)
-                kind = f"<{self.lanes} x i1>"
-                guard, depth = (
-                    f.pure(f.call("i1", f"llvm.vector.reduce.or.v{self.lanes}i1", f"{kind} {lanes}", kind), at),
-                    max(depth, at),
-                )
+            guard, at = self._any(stmt, mask)
+            depth = max(depth, at)
         pointer = self._guarded(place.pointer, guard, depth)
         text, depth = self._read(
             f"load {memory_type(dtype)}, ptr {pointer}, align {ALIGN[memory_type(dtype)]}",
@@ -208,10 +224,11 @@ class Memory:
                 f"<{self.lanes} x ptr>, i32, <{self.lanes} x i1>, {kind}",
             )
         elif mask:
+            pointer, depth = self._within_memory(stmt, place, depth)
             text = f.call(
                 kind,
                 f"llvm.masked.load.{suffix}.p0",
-                f"ptr {place.pointer}, i32 {ALIGN[element]}, <{self.lanes} x i1> {mask}, {kind} zeroinitializer",
+                f"ptr {pointer}, i32 {ALIGN[element]}, <{self.lanes} x i1> {mask}, {kind} zeroinitializer",
                 f"ptr, i32, <{self.lanes} x i1>, {kind}",
             )
         else:

@@ -1,6 +1,7 @@
 """Shifts and stencils: values by scipy.ndimage and np.pad, adjoints, second order, sizes, kernels."""
 
 import itertools
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from emulator import run_program  # noqa: E402
 from expressions import inputs_of  # noqa: E402
 
 import pullback as pb  # noqa: E402
+from pullback.codegen.llvm import write_llvm  # noqa: E402
 from pullback.dsl import stencil  # noqa: E402
 
 rng = np.random.default_rng(3)
@@ -143,6 +145,15 @@ def test_a_laplacian_and_its_adjoint_are_one_kernel_each_and_store_nothing_else(
         program = pb.compile(f).lower(*arrays).program
         assert len(program.steps) == 1
         assert not [b for b in program.buffers.values() if b.kind == "temp"]
+
+
+@pytest.mark.parametrize(("boundary", "axis", "elsewhere"), [
+    ("reflect", 0, True), ("reflect", 1, True), ("wrap", 0, True), ("wrap", 1, True), ("constant", 1, False)])
+def test_a_border_that_is_not_read_has_an_address_in_memory(boundary, axis, elsewhere):
+    """A masked load that reads nothing takes a hundred times as long where no memory is."""
+    program = pb.compile(lambda u: pb.shift(u, 1, axis, boundary)).lower(np.zeros((20, 30))).program
+    text = write_llvm(program)
+    assert "llvm.masked.load" in text and (re.search("select i1 .*ptr %spare", text) is not None) == elsewhere
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
