@@ -45,11 +45,12 @@ class Lane(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Lanes:
     """How many lanes there are, and which of them are `active` (default all): the others' results are not used, and
-    must not raise.
+    must not raise. `units` is a batched value that holds the unit vectors, one in each lane.
     """
 
     size: Dim
     active: Expr | None = None
+    units: Expr | None = None
 
     def spread(self, lane: Lane) -> Expr:
         """The value with its axis of lanes."""
@@ -176,9 +177,30 @@ def _reduce(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
 
 def _contract(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
     (of_a, of_b, out), (a, b) = node.attrs, parts
+    for one, other, of_one, of_other in ((a, b, of_a, of_b), (b, a, of_b, of_a)):
+        if one.value is lanes.units and not other.batched and set(of_other) | set(of_one) == set(of_other) | set(out):
+            return _product_with_units(other.value, of_one, of_other, out, node.shape, lanes)
     lane = next(c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in of_a + of_b)
     return contract(a.value, b.value, lane + of_a if a.batched else of_a, lane + of_b if b.batched else of_b,
                     lane + out)
+
+
+def _product_with_units(x: Expr, units: str, labels: str, out: str, shape: tuple, lanes: Lanes) -> Expr:
+    """The product of x[labels] with every unit vector: its elements in another order, where labels of the unit vector
+    that stay are equal in both.
+    """
+    assert lanes.units is not None
+    unit_shape = lanes.units.shape[1:]
+    summed = [c for c in labels if c not in out]
+    whole = (*unit_shape, *shape)
+    axes = [units.index(c) if c in summed else len(units) + out.index(c) for c in labels]
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    result = broadcast(transpose(x, tuple(order)), tuple(sorted(axes)), whole)
+    for axis, label in enumerate(units):
+        if label in out:
+            same = elementwise("equal", iota(whole, axis), iota(whole, len(units) + out.index(label)))
+            result = elementwise("mask", same, result)
+    return reshape(result, (lanes.size, *shape))
 
 
 def _recurrence(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import nest
 from .adjoint import filled, ones
+from .basis import jacobians_of
 from .errors import NotDifferentiable, ShapeError
 from .grad import conform, derivatives, jvp_of, variables_of, vjp_of
 from .node import FUNCTIONS, Expr, make, rebuild, rewrite, where
@@ -69,7 +70,7 @@ class Trace:
 class Body:
     """A traced function: `outputs` of `bound` and `free` variables, of which the first `count` are differentiated."""
 
-    kind: str                      # grad, vjp or jvp
+    kind: str                      # grad, vjp, jvp, or jacobian with its mode
     outputs: tuple[Expr, ...]
     count: int
     bound: tuple[Expr, ...]
@@ -90,7 +91,11 @@ class Body:
         if self.kind == "jvp":
             seeds = {b: conform(t, b, "tangent") for b, t in zip(self.bound, extras, strict=True)}
             return filled(jvp_of(main, seeds), main), known
+        if self.kind == "jacobian fwd":
+            return jacobians_of(main, self.bound, "fwd"), known
         self.warn_of_unused(known)
+        if self.kind.startswith("jacobian"):
+            return jacobians_of(main, self.bound, self.kind.split()[1]), known
         given = extras if self.kind == "vjp" else [ones(main[0].shape, main[0].dtype)]
         seeds = [conform(g, o, "cotangent") for g, o in zip(given, main, strict=True)]
         return filled(vjp_of(main, seeds, self.bound), self.bound), known
@@ -109,7 +114,7 @@ def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Exp
     derivatives, known = body.derivatives(extras)
     results = rewrite([*body.outputs, *derivatives], rebuild, dict(zip(body.bound, actual, strict=True)))
     under = {key(v) for v in variables_of(actual)}.union(*map(origins, actual))
-    wrt = body.names if body.kind != "jvp" else ()
+    wrt = body.names if body.kind in ("grad", "vjp") else ()
     remember(results[len(body.outputs):], (known - set(map(key, body.bound))) | under, wrt)
     return results
 
@@ -123,7 +128,8 @@ def _deferred(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> lis
     result = FUNCTIONS["derivative"](replace(body, free=free), tuple(actual), tuple(extras), free)
     if not isinstance(result, Expr):
         return list(result)
-    count = len(body.outputs) + (body.count if body.kind == "jvp" else len(body.bound))
+    each = {"jvp": body.count, "grad": len(body.bound), "vjp": len(body.bound)}
+    count = len(body.outputs) + each.get(body.kind, body.count * len(body.bound))
     return [make("item", (result,), (i,)) for i in range(count)]
 
 

@@ -42,7 +42,7 @@ def grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = 
     """
     if is_expression(target):
         return grad_of_expression(target, wrt)
-    return Gradient(target, _one_of(wrt, argnums), has_aux, with_value=False)
+    return Gradient(target, one_of(wrt, argnums), has_aux, with_value=False)
 
 
 def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = None) -> Any:
@@ -54,7 +54,7 @@ def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnu
     """
     if is_expression(target):
         return target, grad_of_expression(target, wrt)
-    return Gradient(target, _one_of(wrt, argnums), has_aux, with_value=True)
+    return Gradient(target, one_of(wrt, argnums), has_aux, with_value=True)
 
 
 def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) -> Any:
@@ -70,15 +70,15 @@ def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) 
     """
     if is_expression(target):
         return jvp_of_expression(target, primals)
-    _check_callable(target, "jvp")
+    check_callable(target, "jvp")
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         raise TypeError("jvp(f, primals, tangents) takes a tuple of arguments and a tuple of their tangents; "
                         "write jvp(f, (x,), (v,))")
-    if not _in_trace(primals, tangents):
+    if not in_trace(primals, tangents):
         return FUNCTIONS["_compile"](lambda p, t: jvp(target, p, t, has_aux))(tuple(primals), tuple(tangents))
     trace = Trace(target, list(range(len(primals))), tuple(primals), {}, has_aux)
     seeds, given = nest.flatten(tuple(tangents))
-    _check_alike(trace.structure, given, "tangents", "primals")
+    check_alike(trace.structure, given, "tangents", "primals")
     results = trace.bind("jvp", [as_expr_like(s, p) for s, p in zip(seeds, trace.actual, strict=True)])
     value, aux, derivatives = trace.split(results)
     tangent = nest.unflatten(trace.result_structure, derivatives)
@@ -99,8 +99,8 @@ def vjp(target: Any, *args: Any, has_aux: bool = False, wrt: Any = None) -> Any:
     """
     if is_expression(target):
         return vjp_of_expression(target, *args, **({} if wrt is None else {"wrt": wrt}))
-    _check_callable(target, "vjp")
-    if _in_trace(args):
+    check_callable(target, "vjp")
+    if in_trace(args):
         return _traced_vjp(target, args, has_aux)
     compiled = functools.cache(lambda: FUNCTIONS["_compile"](lambda p, g: _traced_vjp(target, p, has_aux)[1](g)))
 
@@ -150,13 +150,13 @@ class Gradient:
     """The function that `grad` and `value_and_grad` make of a function."""
 
     def __init__(self, function: Callable[..., Any], argnums: Any, has_aux: bool, with_value: bool) -> None:
-        _check_callable(function, "value_and_grad" if with_value else "grad")
+        check_callable(function, "value_and_grad" if with_value else "grad")
         functools.update_wrapper(self, function, updated=())
         self.function, self.argnums, self.has_aux, self.with_value = function, argnums, has_aux, with_value
         self._compiled: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _in_trace(args, kwargs):
+        if in_trace(args, kwargs):
             return self.trace(args, kwargs)
         if self._compiled is None:
             self._compiled = FUNCTIONS["_compile"](self)
@@ -184,7 +184,7 @@ def _traced_vjp(function: Callable[..., Any], primals: tuple, has_aux: bool) -> 
     def pullback(cotangent: Any) -> tuple:
         """The tuple of the cotangents of the arguments, given that of the result."""
         seeds, given = nest.flatten(cotangent)
-        _check_alike(trace.result_structure, given, "cotangent", "result")
+        check_alike(trace.result_structure, given, "cotangent", "result")
         seeds = [as_expr_like(s, o) for s, o in zip(seeds, trace.outputs, strict=True)]
         return nest.unflatten(trace.structure, trace.split(trace.bind("vjp", seeds))[2])
 
@@ -193,12 +193,12 @@ def _traced_vjp(function: Callable[..., Any], primals: tuple, has_aux: bool) -> 
 
 
 # ---- arguments --------------------------------------------------------------------------------------------------
-def _in_trace(*values: Any) -> bool:
+def in_trace(*values: Any) -> bool:
     """Whether to build expressions: some value is one, or a function is traced whose variables may be closed over."""
     return active_guards() is not None or any(isinstance(leaf, Expr) for leaf in nest.leaves(values))
 
 
-def _one_of(wrt: Any, argnums: Any) -> Any:
+def one_of(wrt: Any, argnums: Any) -> Any:
     if wrt is not None and argnums is not None:
         raise TypeError("give wrt= or argnums=, not both")
     chosen = wrt if wrt is not None else argnums if argnums is not None else 0
@@ -214,11 +214,11 @@ def as_expr_like(value: Any, like: Expr) -> Expr:
     return as_expr(value, like.dtype if isinstance(value, (int, float)) and like.typed else None)
 
 
-def _check_callable(target: Any, name: str) -> None:
+def check_callable(target: Any, name: str) -> None:
     if not callable(target):
         raise TypeError(f"{name} takes an expression or a function, not {type(target).__name__}")
 
 
-def _check_alike(expected: Any, given: Any, what: str, of: str) -> None:
+def check_alike(expected: Any, given: Any, what: str, of: str) -> None:
     if not nest.same_structure(expected, given):
         raise PullbackError(f"the {what} is built as {given}, the {of} as {expected}: give the same nest")

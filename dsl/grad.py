@@ -107,24 +107,24 @@ def grad_(expr: Expr, wrt: Any) -> Any:
 @surface
 def vjp_(expr: Any, cotangent: Any, wrt: Any) -> Any:
     """The cotangents of variables, given that of the result."""
-    return _pulled_back(_several(expr), _several(cotangent), wrt)
+    return _pulled_back(several_of(expr), several_of(cotangent), wrt)
 
 
 @surface
 def jvp_(expr: Any, wrt: Any, tangent: Any) -> Any:
     """The tangent of the result, given those of variables."""
-    outputs, variables = _several(expr), _several(wrt)
-    known = check_paths(outputs, list(map(_base, variables)))
-    seeds = {_base(v): _turned(conform(t, v, "tangent"), v, back=True)
-             for v, t in zip(variables, _several(tangent), strict=True)}
+    outputs, variables = several_of(expr), several_of(wrt)
+    known = check_paths(outputs, list(map(base_of, variables)))
+    seeds = {base_of(v): _turned(conform(t, v, "tangent"), v, back=True)
+             for v, t in zip(variables, several_of(tangent), strict=True)}
     result = filled(jvp_of(outputs, seeds), outputs)
     remember(result, known)
     return tuple(result) if isinstance(expr, tuple) else result[0]
 
 
 def _pulled_back(outputs: list[Expr], cotangents: list[Any] | None, wrt: Any) -> Any:
-    variables = _several(wrt)
-    bases = list(map(_base, variables))
+    variables = several_of(wrt)
+    bases = list(map(base_of, variables))
     known = check_paths(outputs, bases)
     seeds = [ones(o.shape, o.dtype) for o in outputs] if cotangents is None else [
         conform(g, o, "cotangent") for g, o in zip(cotangents, outputs, strict=True)]
@@ -133,7 +133,7 @@ def _pulled_back(outputs: list[Expr], cotangents: list[Any] | None, wrt: Any) ->
     return tuple(result) if isinstance(wrt, tuple) else result[0]
 
 
-def _base(w: Expr) -> Expr:
+def base_of(w: Expr) -> Expr:
     """The variable that `w` is, or is the transpose of: an array in Fortran order enters a program as one."""
     base = w.args[0] if w.op == "transpose" else w
     if base.op != "var":
@@ -143,14 +143,14 @@ def _base(w: Expr) -> Expr:
 
 
 def _turned(derivative: Expr, w: Expr, back: bool = False) -> Expr:
-    """A derivative with respect to `_base(w)` as one with respect to `w`, or (`back`) the other way round."""
+    """A derivative with respect to `base_of(w)` as one with respect to `w`, or (`back`) the other way round."""
     if w.op != "transpose":
         return derivative
     perm = w.attrs[0]
     return transpose(derivative, tuple(perm.index(i) for i in range(len(perm))) if back else perm)
 
 
-def _several(value: Any) -> list[Any]:
+def several_of(value: Any) -> list[Any]:
     return list(value) if isinstance(value, tuple) else [value]
 
 
@@ -163,7 +163,7 @@ def conform(value: Any, like: Expr, role: str) -> Expr:
     return broadcast_to(given, like.shape)
 
 
-def _call(name: str, count: int | None, *args: Any) -> Any:
+def call(name: str, count: int | None, *args: Any) -> Any:
     """`name` of `args`, as a tuple of `count` results unless that is None."""
     result = FUNCTIONS[name](*args)
     if count is not None and isinstance(result, Expr):
@@ -174,7 +174,7 @@ def _call(name: str, count: int | None, *args: Any) -> Any:
 # ---- the public forms on expressions ----------------------------------------------------------------------------
 def grad_of_expression(expr: Expr, wrt: Any = None) -> Any:
     """The gradient of a scalar expression: an expression, or a nest of them like `wrt`."""
-    leaves, rebuild = _chosen(expr, wrt)
+    leaves, rebuild = chosen(expr, wrt)
     return rebuild(derivatives("grad", leaves, expr))
 
 
@@ -185,7 +185,7 @@ def vjp_of_expression(expr: Any, cotangent: Any, wrt: Any = None) -> Any:
     if not nest.same_structure(structure, given):
         raise PullbackError(f"the cotangent is built as {given}, the expressions as {structure}: "
                             "give one cotangent for each")
-    leaves, rebuild = _chosen(expr, wrt)
+    leaves, rebuild = chosen(expr, wrt)
     packed = (expr, cotangent) if isinstance(expr, Expr) else (tuple(outputs), tuple(cotangents))
     return rebuild(derivatives("vjp", leaves, *packed))
 
@@ -198,8 +198,8 @@ def jvp_of_expression(expr: Any, tangents: Mapping[Any, Any]) -> Any:
     outputs, structure = nest.flatten(expr)
     variables = [_variable(w, outputs) for w in tangents]
     if isinstance(expr, Expr) and len(variables) == 1:
-        return _call("jvp", None, expr, variables[0], next(iter(tangents.values())))
-    results = _call("jvp", len(outputs), tuple(outputs), tuple(variables), tuple(tangents.values()))
+        return call("jvp", None, expr, variables[0], next(iter(tangents.values())))
+    results = call("jvp", len(outputs), tuple(outputs), tuple(variables), tuple(tangents.values()))
     return nest.unflatten(structure, results)
 
 
@@ -207,18 +207,18 @@ def hvp_of_expression(expr: Expr, vectors: Mapping[Any, Any]) -> Any:
     """The Hessian of a scalar times `vectors` {variable or name: vector}; a dict unless there is one variable."""
     variables = [_variable(w, [expr]) for w in vectors]
     gradients = derivatives("grad", variables, expr)
-    products = _call("jvp", len(variables), tuple(gradients), tuple(variables), tuple(vectors.values()))
+    products = call("jvp", len(variables), tuple(gradients), tuple(variables), tuple(vectors.values()))
     return products[0] if len(variables) == 1 else dict(zip(vectors, products, strict=True))
 
 
 def derivatives(name: str, leaves: Sequence[Expr], *args: Any) -> Sequence[Expr]:
     """`grad` or `vjp` of `args` with respect to each of `leaves`."""
     if len(leaves) == 1:
-        return [_call(name, None, *args, leaves[0])]
-    return _call(name, len(leaves), *args, tuple(leaves))
+        return [call(name, None, *args, leaves[0])]
+    return call(name, len(leaves), *args, tuple(leaves))
 
 
-def _chosen(expr: Any, wrt: Any) -> tuple[list[Expr], Any]:
+def chosen(expr: Any, wrt: Any) -> tuple[list[Expr], Any]:
     """The variables that `wrt` means, and how to build the result from their derivatives."""
     outputs = nest.leaves(expr)
     if wrt is not None:
@@ -246,7 +246,7 @@ def _variable(w: Any, outputs: Sequence[Expr]) -> Expr:
     if not isinstance(w, Expr) or (w.args[0] if w.op == "transpose" else w).op != "var":
         raise NotDifferentiable(f"a derivative of an expression is taken with respect to a Var or its name, not {w!r}; "
                                 f"its variables: {names}. For an intermediate value write a function of it")
-    base = _base(w)
+    base = base_of(w)
     if base not in set(present) and not _was_present(base, outputs):
         raise NotDifferentiable(f"the expression does not contain the variable {base.attrs[0]}; its variables: {names}")
     if not _may_be_float(base):
