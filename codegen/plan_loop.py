@@ -141,11 +141,11 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
 
 def overwriting(result: Expr, variable: Expr) -> list[Expr]:
     """The nodes that turn the carry into its next state in its own buffer, first to last."""
-    chain = []
-    node = result
-    while node.op in ("update", "scatter"):
+    chain: list[Expr] = []
+    node: Expr | None = result
+    while node is not None and node is not variable:
         chain.append(node)
-        node = node.args[0]
+        node = node.args[0] if node.op in ("update", "scatter") else _start_of(node)
     if node is variable and chain:
         return chain[::-1]
     return (
@@ -154,6 +154,17 @@ def overwriting(result: Expr, variable: Expr) -> list[Expr]:
         and result.op not in ("contract", "loop", "branch", "item", "recurrence", "update", "scatter", "reduce")
         else []
     )
+
+
+def _start_of(item: Expr) -> Expr | None:
+    """What the loop that leaves `item` in one of its carries starts it with, unless it reads that otherwise as well."""
+    if item.op != "item" or item.args[0].op != "loop":
+        return None
+    loop = Loop(item.args[0])
+    kind, k = loop.kind_of(item.attrs[0])
+    if kind != "carry" or sum(a is loop.inits[k] for a in loop.node.args) > 1:
+        return None
+    return loop.inits[k]
 
 
 def _settler(states: Sequence[Carried], lost: set[int]) -> Callable[[list[Cluster]], bool]:

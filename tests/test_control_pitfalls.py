@@ -199,3 +199,28 @@ def test_an_array_of_numpy_is_indexed_through_asarray() -> None:
     with pytest.raises(pb.PullbackError, match="pb.asarray"):
         pb.compile(lambda x: pb.fori_loop(0, 3, lambda i, c: c + table[i], x))(1.0)
     assert pb.compile(lambda x: pb.fori_loop(0, 3, lambda i, c: c + pb.asarray(table)[i], x))(1.0) == 4.0
+
+
+def test_an_array_written_by_a_loop_in_a_loop_is_not_copied() -> None:
+    from pullback.codegen.program import Library, Loop, walk_steps
+
+    def triangle(a: Any) -> Any:
+        def row(i: Any, y: Any) -> Any:
+            y = pb.fori_loop(0, i, lambda j, y: y.at[i, j].set(y[j, j] * a[i, j] + y[i, j]), y)
+            return y.at[i, i].add(1.0)
+
+        return pb.fori_loop(0, a.shape[0], row, a)
+
+    def plain(a: np.ndarray) -> np.ndarray:
+        y = a.copy()
+        for i in range(len(a)):
+            for j in range(i):
+                y[i, j] = y[j, j] * a[i, j] + y[i, j]
+            y[i, i] += 1.0
+        return y
+
+    a, f = rng.random((4, 4)), pb.compile(triangle)
+    np.testing.assert_allclose(f(a), plain(a), rtol=1e-14)
+    loops = [s for s in f.lower(a).program.steps if isinstance(s, Loop)]
+    assert not [s for s in walk_steps(tuple(loops)) if isinstance(s, Library)]
+    agree(lambda a: pb.sum(triangle(a) ** 2), lambda a: float(np.sum(plain(a) ** 2)), a)
