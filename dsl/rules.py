@@ -59,6 +59,8 @@ def edge(node: Expr, index: int) -> str:
     """How `node` depends on argument `index`: SMOOTH, STOPPED or NONE."""
     if node.op == "stop_gradient" or (node.op == "mask" and index == 0):
         return STOPPED
+    if node.op == "custom" and index < node.attrs[0].results:
+        return STOPPED
     if node.op in ("item", "pack"):
         return SMOOTH
     if node.args[index].dtype.kind != "f" or (node.dtype is not None and node.dtype.kind != "f"):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import nest, size
+from .custom import undone
 from .errors import DTypeError, PullbackError, ShapeError
 from .loop import Body
 from .node import Expr, is_own, make, rewrite, toposort, where
@@ -85,7 +86,7 @@ def trace(
                 free = next(n for n in toposort([untyped]) if n.op == "var" and n.dtype is None)
                 raise PullbackError(f"the result {untyped} contains the variable {free.attrs[0]!r}, which is no "
                                     f"argument{where(untyped)}: pass it as an argument")
-            outputs = with_sizes([*outputs, *inputs], guards)
+            outputs = undone(with_sizes([*outputs, *inputs], guards))
     except PullbackError as error:
         _locate(error)
         raise
