@@ -193,6 +193,10 @@ def _settled(node: Expr, before: Expr, home: dict[Expr, Cluster], clusters: list
             if readers:
                 writer.after.append(cluster)
             continue
+        if node.op == "scatter":
+            if not size.same(size.product(node.args[-1].shape), 1) and _reads(node.args[1:], before, home):
+                return False
+            continue
         for reader in readers:
             if reader.node is not node and any(r.reduced for r in cluster.members()):
                 return False
@@ -201,12 +205,25 @@ def _settled(node: Expr, before: Expr, home: dict[Expr, Cluster], clusters: list
     return True
 
 
+def _reads(values: Sequence[Expr], wanted: Expr, home: dict[Expr, Cluster]) -> bool:
+    """Whether a kernel that computes `values` loads `wanted`; what is stored already is loaded in its place."""
+    stack, seen = list(values), set()
+    while stack:
+        node = stack.pop()
+        if node is wanted:
+            return True
+        if node not in seen and node not in home:
+            seen.add(node)
+            stack += node.args
+    return False
+
+
 def _same_place(node: Expr, index: Any, rank: int) -> bool:
     """Whether `index` reads the element that `node` writes."""
     own = identity(range(rank))
     if node.op == "update":
         own = tuple(i.scaled(step) + Offset(start) for i, (start, step) in zip(own, node.attrs[1], strict=True))
-    return node.op != "scatter" and len(index) == len(own) and all(map(_same_offset, index, own))
+    return len(index) == len(own) and all(map(_same_offset, index, own))
 
 
 def _same_offset(a: Offset, b: Offset) -> bool:
