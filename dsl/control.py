@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from . import nest
+from .arguments import integer
 from .checkpoints import strategy
 from .control_loop import bound_of, common_length, form_of, next_carries, repeated
 from .errors import PullbackError, ShapeError
 from .node import FUNCTIONS, Expr
+from .progress import in_pieces
 from .size import Size
-from .subprogram import check_function, expressions, on_arrays
+from .subprogram import check_function, expressions, in_trace, on_arrays
 from .surface import as_expr
 
 
@@ -38,6 +40,8 @@ def scan(
     from the end, and stacks in the order of `xs`. `checkpoint` says what the reverse derivative keeps of the carries:
     'all', 'none' (it starts again), an int (every k-th), 'sqrt', 'revolve' (in as many levels as fit), or 'auto' (all
     that fits `budget`, such as '64MB'; default 1 GB).
+
+    `progress` shows a bar, with tqdm where it is installed, for a scan that is called on arrays.
 
     Raises ShapeError and DTypeError where f returns a carry of another shape or dtype, naming it. All derivatives, of
     any order.
@@ -72,6 +76,12 @@ def scan(
         results = repeated(form, run, carries, elements, 0, count)
         return nest.unflatten(structure, results[: len(carries)]), nest.unflatten(ys[0], results[len(carries) :])
 
+    if progress and not in_trace(init, xs):
+        numbered = not nest.leaves(xs)
+        turn = (lambda carry, _: f(carry, None)) if numbered else f
+        parts = np.arange(integer(length, "length")) if numbered else xs
+        again = (None, reverse, checkpoint, budget)
+        return in_pieces(lambda init, part: scan(turn, init, part, *again), init, parts, bool(reverse))
     return on_arrays(build, init, xs)
 
 

@@ -132,9 +132,14 @@ def _empty(cell: Any) -> bool:
 
 
 # ---- at once on arrays ------------------------------------------------------------------------------------------
+def in_trace(*nests: Any) -> bool:
+    """Whether expressions are built: one takes part, or a function is traced."""
+    return active_guards() is not None or any(isinstance(leaf, Expr) for leaf in nest.leaves(nests))
+
+
 def on_arrays(function: Callable[..., Any], *nests: Any) -> Any:
     """`function` of nests: expressions where one takes part or a function is traced, else computed."""
-    if active_guards() is not None or any(isinstance(leaf, Expr) for leaf in nest.leaves(nests)):
+    if in_trace(*nests):
         return function(*nests)
     result = function(*nests)
     if any(isinstance(leaf, Expr) and not _closed(leaf) for leaf in nest.leaves(result)):
