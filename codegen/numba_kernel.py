@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import re
 import textwrap
 
 from ..dsl.size import Dim, Size, render
@@ -84,7 +85,9 @@ class NumbaKernel:
         return [name for name in self.program.buffers if name in used]
 
     def parameters(self) -> list[str]:
-        return [safe(name) for name in self.buffers()] + [safe(name) for name in self.program.sizes]
+        """The buffers and sizes that the printed kernel mentions."""
+        words = set(re.findall(r"\w+", "\n".join(self.lines)))
+        return [safe(name) for name in self.buffers()] + [safe(s) for s in self.program.sizes if safe(s) in words]
 
     # ---- values -------------------------------------------------------------------------------------------------
     def operand(self, operand: Operand) -> str:

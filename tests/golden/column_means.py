@@ -12,7 +12,7 @@ from numba import njit
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_0(x0, column_sum_partial, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, chunk, lo, hi, errors):
+def kernel_0(x0, column_sum_partial, n1, chunk, lo, hi, errors):
     # column_sum = sum(x0, axis=0)
     for j1 in range(n1):
         column_sum_partial[chunk*n1 + j1] = np.float32(0.0)
@@ -23,7 +23,7 @@ def kernel_0(x0, column_sum_partial, n0, n1, kernel_0_chunks, kernel_1_chunks, k
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_0_combine0(column_sum, column_sum_partial, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, part, lo, hi, errors):
+def kernel_0_combine0(column_sum, column_sum_partial, n1, kernel_0_chunks, part, lo, hi, errors):
     # column_sum = add of column_sum_partial over the chunks of kernel_0
     for j in range(lo, hi):
         first = column_sum_partial[j]
@@ -37,7 +37,7 @@ def kernel_0_combine0(column_sum, column_sum_partial, n0, n1, kernel_0_chunks, k
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_1(out, column_sum, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, chunk, lo, hi, errors):
+def kernel_1(out, column_sum, n0, chunk, lo, hi, errors):
     # out = column_sum/n0
     t = np.float32(n0)
     for i1 in range(lo, hi):
@@ -47,7 +47,7 @@ def kernel_1(out, column_sum, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_2(x0, out, out_1, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, chunk, lo, hi, errors):
+def kernel_2(x0, out, out_1, n1, chunk, lo, hi, errors):
     # out_1 = x0 - out
     for i2 in range(lo, hi):
         for j2 in range(n1):
@@ -70,13 +70,13 @@ def program(x0):
     column_sum_partial = np.empty((kernel_0_chunks*n1), np.float32)
     errors = np.array([0])
     for chunk in chunks_of(n0, kernel_0_chunks, 1):
-        kernel_0(x0, column_sum_partial, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, *chunk, errors)
+        kernel_0(x0, column_sum_partial, n1, *chunk, errors)
     for chunk in chunks_of(n1, 1, 16):
-        kernel_0_combine0(column_sum, column_sum_partial, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, *chunk, errors)
+        kernel_0_combine0(column_sum, column_sum_partial, n1, kernel_0_chunks, *chunk, errors)
     for chunk in chunks_of(n1, kernel_1_chunks, 16):
-        kernel_1(out, column_sum, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, *chunk, errors)
+        kernel_1(out, column_sum, n0, *chunk, errors)
     for chunk in chunks_of(n0, kernel_2_chunks, 1):
-        kernel_2(x0, out, out_1, n0, n1, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, *chunk, errors)
+        kernel_2(x0, out, out_1, n1, *chunk, errors)
     return out.reshape((n1,)), out_1.reshape((n0, n1))
 
 

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_1(x2, out, x0_x1, n0, n1, n3, kernel_1_chunks, chunk, lo, hi, errors):
+def kernel_1(x2, out, x0_x1, n3, chunk, lo, hi, errors):
     # out = tanh(x0_x1 + x2)
     for i in range(lo, hi):
         for j in range(n3):
@@ -35,7 +35,7 @@ def program(x0, x1, x2):
     errors = np.array([0])
     gemm(x0_x1[0:], x0[0:], x1[0:], False, False, n0, n3, n1, 1, (n0*n1), (n1*n3), (n0*n3))
     for chunk in chunks_of(n0, kernel_1_chunks, 1):
-        kernel_1(x2, out, x0_x1, n0, n1, n3, kernel_1_chunks, *chunk, errors)
+        kernel_1(x2, out, x0_x1, n3, *chunk, errors)
     return out.reshape((n0, n3))
 
 

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_0(x0, x1, out_1, out_2, out_partial, n0, n1, kernel_0_chunks, chunk, lo, hi, errors):
+def kernel_0(x0, x1, out_1, out_2, out_partial, chunk, lo, hi, errors):
     # out = sum(exp(-x0*x0)*sin(x1))
     # out_1 = -2*sin(x1)*exp(-x0*x0)*x0
     # out_2 = exp(-x0*x0)*cos(x1)
@@ -41,7 +41,7 @@ def kernel_0(x0, x1, out_1, out_2, out_partial, n0, n1, kernel_0_chunks, chunk, 
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_0_combine0(out, out_partial, n0, n1, kernel_0_chunks, part, lo, hi, errors):
+def kernel_0_combine0(out, out_partial, kernel_0_chunks, part, lo, hi, errors):
     # out = add of out_partial over the chunks of kernel_0
     for j in range(lo, hi):
         first = out_partial[j]
@@ -66,9 +66,9 @@ def program(x0, x1):
     out_partial = np.empty(kernel_0_chunks, np.float64)
     errors = np.array([0])
     for chunk in chunks_of((n0*n1), kernel_0_chunks, 16):
-        kernel_0(x0, x1, out_1, out_2, out_partial, n0, n1, kernel_0_chunks, *chunk, errors)
+        kernel_0(x0, x1, out_1, out_2, out_partial, *chunk, errors)
     for chunk in chunks_of(1, 1, 1):
-        kernel_0_combine0(out, out_partial, n0, n1, kernel_0_chunks, *chunk, errors)
+        kernel_0_combine0(out, out_partial, kernel_0_chunks, *chunk, errors)
     return out.reshape(()), out_1.reshape((n0, n1)), out_2.reshape((n0, n1))
 
 

@@ -13,7 +13,7 @@ from numba import njit
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_0(x0, x1, out, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, chunk, lo, hi, errors):
+def kernel_0(x0, x1, out, n0, n1, chunk, lo, hi, errors):
     # out = x0[x1]
     for i in range(lo, hi):
         x1_at = x1[i]
@@ -32,7 +32,7 @@ def kernel_0(x0, x1, out, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_2(x0, out_1, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, chunk, lo, hi, errors):
+def kernel_2(x0, out_1, chunk, lo, hi, errors):
     # out_1 = x0
     for i2 in range(lo, hi):
         x0_at_1 = x0[i2]
@@ -40,7 +40,7 @@ def kernel_2(x0, out_1, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_c
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_1(x1, out_1, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, chunk, lo, hi, errors):
+def kernel_1(x1, out_1, n0, n1, chunk, lo, hi, errors):
     # out_1 = x0.at[x1].add(1.0)
     for i1 in range(lo, hi):
         x1_at_1 = x1[i1]
@@ -59,7 +59,7 @@ def kernel_1(x1, out_1, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_c
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_3(x0, out_2, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, chunk, lo, hi, errors):
+def kernel_3(x0, out_2, n1, chunk, lo, hi, errors):
     # out_2 = x0[1:, ::-1] - x0[:-1]
     for i3 in range(lo, hi):
         for j3 in range(n1):
@@ -84,13 +84,13 @@ def program(x0, x1):
     out_2 = np.empty((n1*max(n0 - 1, 0)), np.float64)
     errors = np.array([1])
     for chunk in chunks_of(n2, kernel_0_chunks, 1):
-        kernel_0(x0, x1, out, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, *chunk, errors)
+        kernel_0(x0, x1, out, n0, n1, *chunk, errors)
     for chunk in chunks_of((n0*n1), kernel_2_chunks, 16):
-        kernel_2(x0, out_1, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, *chunk, errors)
+        kernel_2(x0, out_1, *chunk, errors)
     for chunk in chunks_of(n2, 1, 1):
-        kernel_1(x1, out_1, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, *chunk, errors)
+        kernel_1(x1, out_1, n0, n1, *chunk, errors)
     for chunk in chunks_of((max(n0 - 1, 0)), kernel_3_chunks, 1):
-        kernel_3(x0, out_2, n0, n1, n2, kernel_0_chunks, kernel_1_chunks, kernel_2_chunks, kernel_3_chunks, *chunk, errors)
+        kernel_3(x0, out_2, n1, *chunk, errors)
     if errors[0] < 1:
         raise IndexError(['an index array holds a position outside its axis of n0 elements'][errors[0]])
     return out.reshape((n2, n1)), out_1.reshape((n0, n1)), out_2.reshape(((max(n0 - 1, 0)), n1))

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 
 @njit(nogil=True, error_model="numpy")
-def kernel_0(x0, out, n0, n1, kernel_0_chunks, chunk, lo, hi, errors):
+def kernel_0(x0, out, n1, chunk, lo, hi, errors):
     # row_max = max(x0, axis=1)
     # row_sum = sum(exp(x0 - row_max[:, None]), axis=1)
     # out = softmax(x0, axis=1)
@@ -53,7 +53,7 @@ def program(x0):
     out = np.empty((n0*n1), np.float64)
     errors = np.array([0])
     for chunk in chunks_of(n0, kernel_0_chunks, 1):
-        kernel_0(x0, out, n0, n1, kernel_0_chunks, *chunk, errors)
+        kernel_0(x0, out, n1, *chunk, errors)
     return out.reshape((n0, n1))
 
 
