@@ -21,6 +21,7 @@ from .checking import check_grads
 from .choice import cond, switch
 from .control import associative_scan, fori_loop, scan, while_loop
 from .custom import checkpoint, custom_jvp, custom_vjp
+from .differentiable import differentiable
 from .jacobian import hessian, jacfwd, jacobian, jacrev, linearize
 from .node import FUNCTIONS
 from .vmap import vmap
@@ -59,7 +60,8 @@ _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
 _CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan, cond, switch)}
 
 _DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (
-    check_grads, checkpoint, custom_jvp, custom_vjp, hessian, jacfwd, jacobian, jacrev, linearize, vmap)}
+    check_grads, checkpoint, custom_jvp, custom_vjp, differentiable, hessian, jacfwd, jacobian, jacrev, linearize,
+    vmap)}
 
 PUBLIC: dict[str, Any] = {
     **_CONTROL,
