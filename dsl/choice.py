@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,21 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     return on_arrays(build, index, *operands)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What a waiting branch is: cond or switch, and of how many bodies."""
+
+    caller: str
+    count: int
+
+    def spelled(self, waits: Waiting, which: Expr, *_: Any) -> tuple:
+        """A waiting branch to be printed: by what it chooses, and the results of its bodies."""
+        each = len(waits.outputs) // self.count
+        bodies = [waits.outputs[b * each : (b + 1) * each] for b in range(self.count)]
+        shown = [body[0] if each == 1 else body for body in bodies]
+        return self.caller, (which, *(shown[::-1] if self.caller == "cond" else shown)), {}
+
+
 def _chosen(caller: str, which: Expr, functions: list[Callable[..., Any]], operands: tuple) -> Any:
     actual, structure = expressions(operands)
     structures: list[Any] = []
@@ -83,21 +99,18 @@ def _chosen(caller: str, which: Expr, functions: list[Callable[..., Any]], opera
     if results is None:
         waits = waiting(caller, run, [stand_in("x", a) for a in actual])
         symbols = tuple(map(sizes.symbol, waits.sizes))
-        results = _branch(caller, len(functions), waits, which, tuple(actual), waits.free, symbols)
+        results = _branch(Choice(caller, len(functions)), waits, which, tuple(actual), waits.free, symbols)
     return nest.unflatten(structures[0], results)
 
 
 @surface
-@several(lambda caller, count, waits, *_: len(waits.outputs) // count)
-def branch_(
-    caller: str, count: int, waits: Waiting, which: Expr, operands: tuple, free: tuple, symbols: tuple
-) -> tuple:
+@several(lambda choice, waits, *_: len(waits.outputs) // choice.count)
+def branch_(choice: Choice, waits: Waiting, which: Expr, operands: tuple, free: tuple, symbols: tuple) -> tuple:
     """A branch whose bodies were traced before types were known, now that they are."""
-    results = typed_branch(
-        caller, count, waits.run(free, symbols), as_expr(which), list(map(as_expr, operands)), set(free)
-    )
+    actual = list(map(as_expr, operands))
+    results = typed_branch(choice.caller, choice.count, waits.run(free, symbols), as_expr(which), actual, set(free))
     if results is None:
-        raise PullbackError(f"a branch of {caller} contains a variable that has no value")
+        raise PullbackError(f"a branch of {choice.caller} contains a variable that has no value")
     return tuple(results)
 
 

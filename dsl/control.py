@@ -41,7 +41,7 @@ def scan(
     'all', 'none' (it starts again), an int (every k-th), 'sqrt', 'revolve' (in as many levels as fit), or 'auto' (all
     that fits `budget`, such as '64MB'; default 1 GB).
 
-    `progress` shows a bar, with tqdm where it is installed, for a scan that is called on arrays.
+    `progress` reports the per cent done on the standard error stream, for a scan that is called on arrays.
 
     Raises ShapeError and DTypeError where f returns a carry of another shape or dtype, naming it. All derivatives, of
     any order.

@@ -42,6 +42,22 @@ class Form:
     def results(self) -> int:
         return len(self.names) + self.stacked
 
+    def spelled(self, waits: Waiting, inits: tuple, xs: tuple, free: tuple, bounds: tuple, *_: Any) -> tuple:
+        """A waiting loop to be printed: what a turn makes of `carry`, what it starts with, and how often."""
+        first, turns = bounds
+        facts = {"carry": _one(inits)}
+        if xs:
+            facts["element"] = _one(xs)
+        elif turns is not None:
+            facts["turns"] = turns
+        if not isinstance(first, int) or first:
+            facts["first"] = first
+        return self.caller, (_one(waits.outputs),), facts
+
+
+def _one(values: tuple) -> Any:
+    return values[0] if len(values) == 1 else values
+
 
 # ---- arguments --------------------------------------------------------------------------------------------------
 def form_of(caller: str, init: Any, root: str, **settings: Any) -> Form:
@@ -113,7 +129,7 @@ def repeated(form: Form, run: Run, inits: list[Expr], xs: list[Expr], first: Any
     variables = [
         stand_in("i", bound(np.int64)),
         *(stand_in("carry", x) for x in inits),
-        *(stand_in("x", _element(x)) for x in xs),
+        *(stand_in("element", _element(x)) for x in xs),
     ]
     waits = waiting(form.caller, run, variables)
     form = replace(form, stacked=len(waits.outputs) - len(inits) - form.tested)

@@ -51,6 +51,8 @@ def _const(node: Expr) -> Phrase:
 def _call(node: Expr) -> Phrase:
     """The call without optional arguments that say what is said anyway."""
     args, named = call_arguments(node)
+    if args and hasattr(args[0], "spelled"):         # loops and branches, whose bodies are expressions
+        return Phrase(*args[0].spelled(*args[1:]))
     parameters = _parameters(node.attrs[0])
     while len(args) > 1 and len(args) <= len(parameters) and _is_default(args[-1], parameters[len(args) - 1].default):
         args = args[:-1]

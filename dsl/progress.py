@@ -1,4 +1,4 @@
-"""Long scans in about a hundred compiled pieces, with a bar between them."""
+"""Long scans in about a hundred compiled pieces, with a report between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def in_pieces(scan: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, r
     if not starts:
         return compiled(init, xs)
     parts = []
-    with _bar(count) as bar:
+    with _Percent(count) as bar:
         for start in reversed(starts) if reverse else starts:
             piece = nest.map_leaves(lambda x, start=start: np.asarray(x)[start : start + size], xs)
             init, ys = compiled(init, piece)
@@ -35,16 +35,8 @@ def in_pieces(scan: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, r
     return init, nest.unflatten(structure, [np.concatenate(column) for column in columns])
 
 
-def _bar(count: int) -> Any:
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return _Percent(count)
-    return tqdm(total=count)
-
-
 class _Percent:
-    """Per cent on the standard error stream, where tqdm is not installed."""
+    """Per cent done, on the standard error stream."""
 
     def __init__(self, count: int) -> None:
         self.count, self.done = count, 0

@@ -458,3 +458,11 @@ def test_a_scan_in_sight_runs_in_pieces_of_one_compilation(reverse: bool, capfd:
     np.testing.assert_allclose(seen[1]["c"], plain[1]["c"], rtol=1e-12)
     np.testing.assert_array_equal(seen[1]["x"], plain[1]["x"])
     assert pb.scan(lambda c, _: (c + 1, None), 0, None, length=300, progress=True) == (300, None)
+
+
+def test_waiting_loops_and_branches_print_what_they_do() -> None:
+    x, n = pb.Var("x"), pb.Var("n")
+    assert str(pb.fori_loop(0, n, lambda i, c: c * x, 1.0)).startswith("fori_loop(carry*x, carry=1.0, turns=n)")
+    ys = pb.scan(lambda c, e: (c * e, c), 1.0, x)[1]
+    assert str(ys).startswith("scan((carry*element, carry), carry=1.0, element=x)")
+    assert str(pb.cond(x > 0, lambda: x, lambda: -x)).startswith("cond(x > 0, x, -x)")
