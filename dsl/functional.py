@@ -15,6 +15,7 @@ from .bodies import Trace, put_back
 from .errors import PullbackError
 from .grad import grad_of_expression, hvp_of_expression, jvp_of_expression, vjp_of_expression
 from .node import FUNCTIONS, Expr, make
+from .reuse import compiled_once
 from .size import active_guards
 from .surface import as_expr, surface
 
@@ -75,7 +76,8 @@ def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) 
         raise TypeError("jvp(f, primals, tangents) takes a tuple of arguments and a tuple of their tangents; "
                         "write jvp(f, (x,), (v,))")
     if not in_trace(primals, tangents):
-        return FUNCTIONS["_compile"](lambda p, t: jvp(target, p, t, has_aux))(tuple(primals), tuple(tangents))
+        program = compiled_once(("jvp", has_aux), target, lambda p, t: jvp(target, p, t, has_aux))
+        return program(tuple(primals), tuple(tangents))
     trace = Trace(target, list(range(len(primals))), tuple(primals), {}, has_aux)
     seeds, given = nest.flatten(tuple(tangents))
     check_alike(trace.structure, given, "tangents", "primals")
@@ -102,12 +104,12 @@ def vjp(target: Any, *args: Any, has_aux: bool = False, wrt: Any = None) -> Any:
     check_callable(target, "vjp")
     if in_trace(args):
         return _traced_vjp(target, args, has_aux)
-    compiled = functools.cache(lambda: FUNCTIONS["_compile"](lambda p, g: _traced_vjp(target, p, has_aux)[1](g)))
+    backwards = compiled_once(("vjp", has_aux), target, lambda p, g: _traced_vjp(target, p, has_aux)[1](g))
 
     def pullback(cotangent: Any) -> Any:
-        return compiled()(args, cotangent)
+        return backwards(args, cotangent)
 
-    result = FUNCTIONS["_compile"](target)(*args)
+    result = compiled_once(("value",), target, target)(*args)
     return (result[0], pullback, result[1]) if has_aux else (result, pullback)
 
 

@@ -16,6 +16,7 @@ from .grad import base_of, call, chosen, several_of, vjp_of
 from .node import FUNCTIONS, Expr, where
 from .paths import check_paths, remember
 from .primitives import show_shape, transpose
+from .reuse import compiled_once
 from .surface import surface
 
 
@@ -75,8 +76,8 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     """
     check_callable(f, "linearize")
     if not in_trace(primals):
-        along = FUNCTIONS["_compile"](lambda p, t: jvp(f, p, t)[1])
-        return FUNCTIONS["_compile"](f)(*primals), lambda *tangents: along(primals, tangents)
+        along = compiled_once(("linearize",), f, lambda p, t: jvp(f, p, t)[1])
+        return compiled_once(("value",), f, f)(*primals), lambda *tangents: along(primals, tangents)
     trace = Trace(f, list(range(len(primals))), primals, {}, False)
 
     def tangent(*tangents: Any) -> Any:
