@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from . import adjoint, batch_control  # noqa: F401  (batch_control registers its rules)
+from . import batch_control  # noqa: F401  (batch_control registers its rules)
 from .adjoint import filled, ones
 from .batch import Lane, Lanes, batched
 from .grad import jvp_of, vjp_of
 from .loop import bound
 from .node import Expr
-from .primitives import cast, elementwise, full, iota, reshape, transpose
+from .primitives import full, reshape, transpose
 from .size import Dim, product
 
 
@@ -75,20 +73,9 @@ def _back(output: Expr, wrt: Sequence[Expr]) -> list[Expr]:
 
 def _for_units(results: Sequence[Expr | None], seed: Expr) -> list[Expr | None]:
     """`results`, which are linear in `seed`, for each unit vector in its place, along a leading axis."""
-    units = unit_vectors(seed.shape, seed.dtype)
-    lanes = Lanes(units.shape[0], units=units)
+    lanes = Lanes(product(seed.shape))
+    units = lanes.diagonal(ones(seed.shape, seed.dtype))
     there = [r for r in results if r is not None]
     found = iter([lanes.spread(lane) for lane in batched(there, {seed: Lane(units, True)}, lanes)])
     return [None if r is None else next(found) for r in results]
 
-
-def unit_vectors(shape: tuple, dtype: np.dtype) -> Expr:
-    """The unit vectors of arrays of `shape`, along a leading axis, in row-major order."""
-    whole = (product(shape), *shape)
-    number = iota(whole, len(shape))
-    stride: Dim = shape[-1]
-    for axis in range(len(shape) - 2, -1, -1):
-        scaled = elementwise("multiply", iota(whole, axis + 1), adjoint.sizes_like(stride, whole))
-        number = elementwise("add", scaled, number)
-        stride = stride * shape[axis]
-    return cast(elementwise("equal", iota(whole, 0), number), dtype)

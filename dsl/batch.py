@@ -7,10 +7,13 @@ operation with a batched argument; those of loops and branches stand in `batch_c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import ops
+from .adjoint import row, scale, sizes_like
 from .node import Expr, make, rebuild, toposort
 from .primitives import (
     broadcast,
@@ -45,12 +48,12 @@ class Lane(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Lanes:
     """How many lanes there are, and which of them are `active` (default all): the others' results are not used, and
-    must not raise. `units` is a batched value that holds the unit vectors, one in each lane.
+    must not raise. Of the batched values that are d in their lane's own element, and 0 elsewhere, `diagonals` tells d.
     """
 
     size: Dim
     active: Expr | None = None
-    units: Expr | None = None
+    diagonals: dict[Expr, Expr] = field(default_factory=dict)
 
     def spread(self, lane: Lane) -> Expr:
         """The value with its axis of lanes."""
@@ -62,6 +65,20 @@ class Lanes:
     def along(self, mask: Expr, like: Expr) -> Expr:
         """One value per lane, repeated to the shape of the batched `like`."""
         return broadcast(mask, (0,), like.shape)
+
+    def diagonal(self, d: Expr) -> Expr:
+        """In each lane one element of `d`, in row-major order, and 0 elsewhere."""
+        whole = (self.size, *d.shape)
+        number = full(whole, 0, np.int64)
+        stride: Dim = 1
+        for axis in range(d.ndim, 0, -1):
+            here = iota(whole, axis)
+            number = here if axis == d.ndim else row("add", row("multiply", here, sizes_like(stride, whole)), number)
+            stride = stride * whole[axis]
+        own = elementwise("equal", iota(whole, 0), number)
+        found = elementwise("mask", own, broadcast(d, tuple(range(1, d.ndim + 1)), whole))
+        self.diagonals[found] = d
+        return found
 
     def safe(self, index: Expr) -> Expr:
         """A batched index, 0 in lanes that are not active."""
@@ -89,9 +106,29 @@ def batched(outputs: Sequence[Expr], known: Mapping[Expr, Lane], lanes: Lanes) -
             done[node] = Lane(BATCH_RULES[node.op](node, parts, lanes), True)
         else:
             assert node.op in ops.ROWS, f"{node.op} has no batching rule"
-            args = [lanes.spread(p) for p in parts]
-            done[node] = Lane(make(node.op, args, node.attrs, node.dtype, args[0].shape), True)
+            found = _diagonal_row(node, parts, lanes)
+            done[node] = Lane(_row(node, parts, lanes) if found is None else found, True)
     return [done[o] for o in outputs]
+
+
+def _row(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
+    args = [lanes.spread(p) for p in parts]
+    return make(node.op, args, node.attrs, node.dtype, args[0].shape)
+
+
+# Rows that keep a value diagonal: which of their arguments are, the others having no lanes.
+_KEEP = {"negative": ("d",), "add": ("dd",), "subtract": ("dd",), "multiply": ("d-", "-d"), "divide": ("d-",),
+         "mask": ("-d",)}
+
+
+def _diagonal_row(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr | None:
+    """The row of diagonals as a diagonal: 0 elsewhere, whatever the other factor is there."""
+    found = [lanes.diagonals.get(p.value) if p.batched else None for p in parts]
+    form = "".join("d" if d is not None else "*" if p.batched else "-" for d, p in zip(found, parts, strict=True))
+    if form not in _KEEP.get(node.op, ()):
+        return None
+    args = [p.value if d is None else d for d, p in zip(found, parts, strict=True)]
+    return lanes.diagonal(scale(*args) if node.op == "multiply" else elementwise(node.op, *args))
 
 
 def _shifted(axes: Sequence[int]) -> tuple[int, ...]:
@@ -178,29 +215,32 @@ def _reduce(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
 def _contract(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
     (of_a, of_b, out), (a, b) = node.attrs, parts
     for one, other, of_one, of_other in ((a, b, of_a, of_b), (b, a, of_b, of_a)):
-        if one.value is lanes.units and not other.batched and set(of_other) | set(of_one) == set(of_other) | set(out):
-            return _product_with_units(other.value, of_one, of_other, out, node.shape, lanes)
+        d = lanes.diagonals.get(one.value) if one.batched and not other.batched else None
+        if d is not None and out == of_one:
+            same = of_other == of_one
+            return lanes.diagonal(scale(d, other.value) if same else contract(d, other.value, of_one, of_other, out))
+        if d is not None and set(of_other) | set(of_one) == set(of_other) | set(out):
+            return _product_with_diagonal(other.value, d, of_one, of_other, out, lanes)
     lane = next(c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in of_a + of_b)
     return contract(a.value, b.value, lane + of_a if a.batched else of_a, lane + of_b if b.batched else of_b,
                     lane + out)
 
 
-def _product_with_units(x: Expr, units: str, labels: str, out: str, shape: tuple, lanes: Lanes) -> Expr:
-    """The product of x[labels] with every unit vector: its elements in another order, where labels of the unit vector
-    that stay are equal in both.
+def _product_with_diagonal(x: Expr, d: Expr, own: str, labels: str, out: str, lanes: Lanes) -> Expr:
+    """The product of x[labels] with diag(d)[own]: the elements of x in another order, times d. Labels of the diagonal
+    that stay are equal in its element and in the result.
     """
-    assert lanes.units is not None
-    unit_shape = lanes.units.shape[1:]
-    summed = [c for c in labels if c not in out]
-    whole = (*unit_shape, *shape)
-    axes = [units.index(c) if c in summed else len(units) + out.index(c) for c in labels]
-    order = sorted(range(len(axes)), key=axes.__getitem__)
-    result = broadcast(transpose(x, tuple(order)), tuple(sorted(axes)), whole)
-    for axis, label in enumerate(units):
+    dims = {**dict(zip(own, d.shape, strict=True)), **dict(zip(labels, x.shape, strict=True))}
+    whole = (*d.shape, *(dims[c] for c in out))
+    axes = [own.index(c) if c not in out else len(own) + out.index(c) for c in labels]
+    order = tuple(sorted(range(len(axes)), key=axes.__getitem__))
+    moved = broadcast(transpose(x, order), tuple(sorted(axes)), whole)
+    result = scale(broadcast(d, tuple(range(d.ndim)), whole), moved)
+    for axis, label in enumerate(own):
         if label in out:
-            same = elementwise("equal", iota(whole, axis), iota(whole, len(units) + out.index(label)))
+            same = elementwise("equal", iota(whole, axis), iota(whole, len(own) + out.index(label)))
             result = elementwise("mask", same, result)
-    return reshape(result, (lanes.size, *shape))
+    return reshape(result, (lanes.size, *whole[d.ndim :]))
 
 
 def _recurrence(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:

@@ -147,6 +147,22 @@ def test_a_product_is_its_own_jacobian_without_a_product():
         assert "gemm" not in f.explain()
 
 
+def test_what_is_diagonal_is_never_stored_as_a_matrix():
+    a, x = R.normal(size=(30, 20)), R.normal(size=20)
+    for f in (pb.jacfwd(lambda x: a @ pb.tanh(x)), pb.jacrev(lambda x: pb.tanh(a @ x)),
+              pb.hessian(lambda x: x @ (pb.asarray(a.T @ a) @ x)), pb.hessian(lambda x: pb.sum(pb.exp(x) * x))):
+        program = pb.compile(f)
+        result = program(x)
+        assert "gemm" not in program.explain()
+        assert program.lower(x).memory()["temporaries"] < result.nbytes
+    pb.check_grads(lambda x: a @ pb.tanh(x), (x,))
+
+
+def test_zeros_beside_an_infinite_derivative():
+    for jac in (pb.jacfwd, pb.jacrev):
+        np.testing.assert_array_equal(jac(pb.sqrt)(np.array([0.0, 4.0])), [[np.inf, 0], [0, 0.25]])
+
+
 def test_the_mode_is_the_shorter_one():
     wide, tall = R.normal(size=(2, 50)), R.normal(size=(50, 2))
     for matrix in (wide, tall):
