@@ -227,3 +227,14 @@ def test_vmap_of_vmap():
     np.testing.assert_allclose(turns, [[pb.compile(power)(n, x) for x in A[:, 0]] for n in COUNTS])
     diagonal = pb.vmap(pb.vmap(lambda i, x: x[i]), (0, None))(ROWS, A)
     np.testing.assert_allclose(diagonal, [[A[k][i] for k, i in enumerate(row)] for row in ROWS])
+
+
+def test_random_numbers_of_each_key():
+    keys = np.asarray(pb.random.split(pb.random.key(0), 4))
+    found = pb.vmap(lambda k: pb.random.normal(k, (2,)))(keys)
+    np.testing.assert_array_equal(found, np.stack([pb.compile(lambda k: pb.random.normal(k, (2,)))(k) for k in keys]))
+
+
+def test_every_operation_with_a_derivative_has_a_rule():
+    from pullback.dsl import batch, ops, rules
+    assert set(rules.RULES) - set(batch.BATCH_RULES) - set(ops.ROWS) == set()
