@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -353,10 +353,6 @@ def kernel_lanes(kernel: Kernel) -> int:
         | {a.dtype for s in walk_stmts(kernel.body) if isinstance(s, For) for a in s.accs}
         | {a.dtype for a in kernel.accs}
     )
-
-
-def renamed(step: Kernel, name: str) -> Kernel:
-    return replace(step, name=name)
 
 
 def bits_of(value: float, dtype: str) -> int:

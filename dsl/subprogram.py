@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import nest
-from .errors import PullbackError
 from .node import FUNCTIONS, Expr, make, toposort
 from .size import Dim, Size, active_guards, symbol
 from .surface import as_expr, specialize
@@ -149,9 +148,3 @@ def on_arrays(function: Callable[..., Any], *nests: Any) -> Any:
 
 def _closed(x: Expr) -> bool:
     return x.typed and not any(n.op == "var" for n in toposort([x]))
-
-
-def structure_error(caller: str, given: Any, expected: Any) -> PullbackError:
-    return PullbackError(
-        f"the body of {caller} returns a carry built as {given}, and init is built as {expected}: return the same nest"
-    )
