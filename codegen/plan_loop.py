@@ -91,7 +91,7 @@ def _test(
     if body.limit is not None:
         more = elementwise("less", body.index, size_value(body.limit))
         ok = elementwise("logical_or", elementwise("logical_not", test), more)
-        text = f"a while loop took more than max_steps={body.limit} turns"
+        text = f"{body.what} took more than max_steps={body.limit} turns"
         test = make("require", (elementwise("logical_and", test, more), ok), (text,), test.dtype, ())
     inner = context.inside(dict(leaves))
     result, = lowered([test], context.words)

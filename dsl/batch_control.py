@@ -7,12 +7,13 @@ of a branch that differs all bodies run, and each lane keeps its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .batch import BATCH_RULES, Lane, Lanes, batched
 from .branch import Branch, closed
-from .loop import Body, Loop, bound, close
+from .loop import Loop, bound, close
 from .node import Expr, toposort
 from .primitives import cast, elementwise, full, place, reduce, transpose, zeros_like
 
@@ -65,8 +66,8 @@ class _BatchedLoop:
         index, states = bound(np.int64), [bound(x.dtype, x.shape) for x in starts]
         results, stacked = self._turn(index, states)
         test = None if body.test is None else self._goes_on(index, states)
-        turned = Body(index, tuple(states), (), tuple(results), tuple(stacked), test, body.limit, body.checkpoint)
-        return close(turned, count, starts)
+        changed = {"carries": tuple(states), "operands": (), "results": tuple(results), "stacked": tuple(stacked)}
+        return close(replace(body, index=index, test=test, **changed), count, starts)
 
     def _turn(self, index: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
         body, lanes = self.loop.body, self.lanes

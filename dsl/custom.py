@@ -254,7 +254,7 @@ class _Call:
         own = set(fresh)
         closed = [n for n in toposort(outputs) if n.op in ("var", "bound") and n not in own]
         results = rewrite(outputs, rebuild, dict(zip(fresh, leaves, strict=True)))
-        return _items(CustomRule(self.custom, self, len(results), len(leaves)), [*results, *leaves, *closed])
+        return custom_items(CustomRule(self.custom, self, len(results), len(leaves)), [*results, *leaves, *closed])
 
 
 @surface
@@ -272,7 +272,7 @@ _custom = custom_
 _made: list[bool] = []           # filled by the first custom node: programs without one need no pass
 
 
-def _items(rule: Any, args: Sequence[Expr]) -> list[Expr]:
+def custom_items(rule: Any, args: Sequence[Expr]) -> list[Expr]:
     _made[:] = [True]
     node = make("custom", args, (rule,))
     return [make("item", (node,), (k,), r.dtype, r.shape) for k, r in enumerate(args[: rule.results])]
@@ -370,7 +370,7 @@ def _batch(node: Expr, parts: list[Lane], lanes: Lanes) -> list[Lane]:
     results = [lanes.spread(p) for p in parts[: rule.results]]
     flags = tuple(p.batched for p in parts[rule.results : rule.results + rule.count])
     again = BatchedRule(rule, flags, Lanes(lanes.size), rule.results, rule.count)
-    return [Lane(x, True) for x in _items(again, [*results, *(p.value for p in parts[rule.results :])])]
+    return [Lane(x, True) for x in custom_items(again, [*results, *(p.value for p in parts[rule.results :])])]
 
 
 BATCH_RULES["custom"] = _batch

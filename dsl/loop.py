@@ -28,7 +28,8 @@ class Body:
     """One turn of a loop, in bound variables: `index`, `carries` and `operands` in; `results` (the next carries) and
     `stacked` out.
 
-    `test`: whether to take another turn, for a loop without count, of at most `limit` turns.
+    `test`: whether to take another turn, for a loop without count, of at most `limit` turns; `what` it is called when
+    it takes more.
     """
 
     index: Expr
@@ -39,6 +40,7 @@ class Body:
     test: Expr | None = None
     limit: Dim | None = None
     checkpoint: str = "all"
+    what: str = "a while loop"
 
     def roots(self) -> list[Expr]:
         return [*self.results, *self.stacked, *([] if self.test is None else [self.test])]
@@ -133,6 +135,7 @@ def repeat(
     test: Callable[[list[Expr]], Expr] | None = None,
     limit: Dim | None = None,
     checkpoint: str = "all",
+    what: str = "a while loop",
 ) -> Loop:
     """A loop over `turn(index, carries) -> (next carries, values to stack)`: `count` turns, or while `test(carries)`
     holds.
@@ -148,6 +151,7 @@ def repeat(
         None if test is None else test(carries),
         limit,
         checkpoint,
+        what,
     )
     return close(body, count, inits)
 
@@ -155,8 +159,18 @@ def repeat(
 def close(body: Body, count: Dim | Expr | None, inits: Sequence[Expr]) -> Loop:
     """The loop node of `body`, with what it uses from outside as operands."""
     own = {body.index, *body.carries, *body.operands}
+    outside = outside_of(body.roots(), own)
+    roots = rewrite(body.roots(), rebuild, {**outside, **{b: b for b in own}})
+    closed = body.with_roots(roots, operands=(*body.operands, *outside.values()))
+    dynamic = isinstance(count, Expr)
+    args = (*((count,) if dynamic else ()), *inits, *outside)
+    return Loop(make("loop", args, (closed, "argument" if dynamic else count)))  # type: ignore[arg-type]
+
+
+def outside_of(roots: Sequence[Expr], own: set[Expr]) -> dict[Expr, Expr]:
+    """What `roots` use that does not depend on the variables `own`, with a variable for each."""
     depends = set(own)
-    order = toposort(body.roots())
+    order = toposort(roots)
     for node in order:
         if any(a in depends for a in node.args):
             depends.add(node)
@@ -177,13 +191,9 @@ def close(body: Body, count: Dim | Expr | None, inits: Sequence[Expr]) -> Loop:
         if node in depends:
             for arg in node.args:
                 visit(arg)
-    for root in body.roots():
+    for root in roots:
         visit(root)
-    roots = rewrite(body.roots(), rebuild, {**outside, **{b: b for b in own}})
-    closed = body.with_roots(roots, operands=(*body.operands, *outside.values()))
-    dynamic = isinstance(count, Expr)
-    args = (*((count,) if dynamic else ()), *inits, *outside)
-    return Loop(make("loop", args, (closed, "argument" if dynamic else count)))  # type: ignore[arg-type]
+    return outside
 
 
 def inline(node: Expr) -> bool:

@@ -22,6 +22,7 @@ from .choice import cond, switch
 from .control import associative_scan, fori_loop, scan, while_loop
 from .custom import checkpoint, custom_jvp, custom_vjp
 from .differentiable import differentiable
+from .implicit import fixed_point, root
 from .jacobian import hessian, jacfwd, jacobian, jacrev, linearize
 from .node import FUNCTIONS
 from .vmap import vmap
@@ -60,8 +61,8 @@ _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
 _CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan, cond, switch)}
 
 _DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (
-    check_grads, checkpoint, custom_jvp, custom_vjp, differentiable, hessian, jacfwd, jacobian, jacrev, linearize,
-    vmap)}
+    check_grads, checkpoint, custom_jvp, custom_vjp, differentiable, fixed_point, hessian, jacfwd, jacobian, jacrev,
+    linearize, root, vmap)}
 
 PUBLIC: dict[str, Any] = {
     **_CONTROL,

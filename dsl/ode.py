@@ -2,6 +2,7 @@
 
     solve            y' = f(t, y): Runge-Kutta of fixed and of chosen steps, leapfrog
     euler_maruyama   dy = drift dt + diffusion dW, in the sense of Ito, with independent noise in every element
+    steady_state     f(t, y) = 0
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from . import nest
 from .arguments import integer
 from .control import fori_loop, scan
 from .errors import PullbackError
+from .implicit import root
 from .node import FUNCTIONS, Expr
 from .ode_adaptive import Control, advance, start
 from .ode_state import Field, combined, field_of, moved, ode_noise, ode_state, ode_times
@@ -120,6 +122,35 @@ def euler_maruyama(
         return _collected(_equal_steps(step, steps, keep), (y0, None), 0, t, keep)
 
     return on_arrays(build, y0, t, key, args)
+
+
+def steady_state(
+    f: Callable[..., Any],
+    y0: Any,
+    args: Any = (),
+    *,
+    t: Any = 0.0,
+    tol: Any = None,
+    max_steps: int = 100,
+    linear_solver: str = "auto",
+) -> Any:
+    """y with `f(t, y, *args) = 0` near `y0`: where `y' = f(t, y, *args)` rests.
+
+    Found by Newton's method, which may lead to a state that is not stable. Derivatives, `tol`, `max_steps` and
+    `linear_solver` as for `root`: they do not depend on y0.
+
+    >>> import pullback as pb
+    >>> pb.ode.steady_state(lambda t, y, r: r * y * (1 - y / 5.0), 4.0, (2.0,))
+    array(5.)
+    """
+    check_function(f, "first argument", "ode.steady_state")
+
+    def build(y0: Any, t: Any, args: tuple) -> Any:
+        t, args = as_expr(t), nest.map_leaves(as_expr, args)
+        settings = {"tol": tol, "max_steps": max_steps, "linear_solver": linear_solver}
+        return root(lambda y: field_of(f, args, "f")(t, y), y0, **settings)
+
+    return on_arrays(build, y0, t, tuple(args) if isinstance(args, (tuple, list)) else (args,))
 
 
 # ---- from time to time ------------------------------------------------------------------------------------------

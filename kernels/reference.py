@@ -264,7 +264,7 @@ def _loop(node: Expr, sizes: Sizes, *args: np.ndarray) -> tuple:
         if turns is not None and trips >= turns or turns is None and not evaluate([body.test], known, sizes)[0]:
             break
         if turns is None and body.limit is not None and trips >= size_of(body.limit, sizes):
-            raise PullbackError(f"a while loop took more than max_steps={size_of(body.limit, sizes)} turns")
+            raise PullbackError(f"{body.what} took more than max_steps={size_of(body.limit, sizes)} turns")
         for kept, state in zip(states, carries, strict=True):
             kept.append(state)
         out = evaluate([*body.results, *body.stacked], known, sizes)
