@@ -409,14 +409,36 @@ def _compare(relation: str, a: Dim, b: Dim) -> bool:
 
 
 def _learn(a: Dim, b: Dim, guards: Guards) -> None:
-    """Remember a == b by eliminating a symbol that stands alone, so that equal sizes print and plan alike."""
+    """Remember a == b by eliminating a symbol, so that equal sizes print and plan alike."""
     a, b = guards.canonical(a), guards.canonical(b)
     if same(a, b):
         return
-    for one, other in ((b, a), (a, b)):
-        if isinstance(one, Size) and len(one.terms) == 1 and one.terms[0][1] == 1 and len(one.terms[0][0]) == 1:
-            atom, power = one.terms[0][0][0]
-            taken = other.symbols() if isinstance(other, Size) else ()
-            if isinstance(atom, str) and power == 1 and atom not in taken:
-                guards.equal[atom] = other
-                return
+    bare_a, bare_b = _unclamped(a, guards), _unclamped(b, guards)
+    if not (same(bare_a, a) and same(bare_b, b)):
+        equal(bare_a, bare_b)
+        return
+    found = [*_solved(b, a), *_solved(a, b)]
+    for atom, rest, alone in sorted(found, key=lambda f: not surely_nonnegative(f[1])):
+        if alone or surely_nonnegative(rest):
+            guards.equal[atom] = rest
+            return
+
+
+def _solved(a: Dim, b: Dim) -> Iterable[tuple[str, Dim, bool]]:
+    """The symbols that `a` == b gives as sizes, and whether each stands alone."""
+    for monomial, coefficient in _terms(a):
+        if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0][0], str) and monomial[0][1] == 1:
+            atom = monomial[0][0]
+            rest = b - (a - symbol(atom))
+            if not isinstance(rest, Size) or atom not in rest.symbols():
+                yield atom, rest, isinstance(a, Size) and len(a.terms) == 1
+
+
+def _unclamped(a: Dim, guards: Guards) -> Dim:
+    """p for max(p, 0), where that is positive in the present call."""
+    terms = list(_terms(a))
+    if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1 and evaluate(a, guards.values) > 0:
+        atom, power = terms[0][0][0]
+        if power == 1 and atom[0] == "max" and atom[2] == 0:
+            return _unpack(atom[1])
+    return a

@@ -124,7 +124,10 @@ def with_sizes(roots: Sequence[Expr], guards: Guards) -> list[Expr]:
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
         if node.op == "size":
             return size_value(guards.canonical(node.attrs[0]), node.dtype)
-        return make(node.op, args, change(node.attrs), node.dtype, change(node.shape), node.shadow)
+        shape = change(node.shape)
+        if node.op == "reshape" and size.same_shape(args[0].shape, shape):
+            return args[0]
+        return make(node.op, args, change(node.attrs), node.dtype, shape, node.shadow)
 
     return rewrite(roots, rule)
 

@@ -197,3 +197,41 @@ def test_a_size_outside_a_call_has_no_value():
         with pytest.raises(pb.ShapeError, match="not known before|no value before"):
             use()
     assert repr(n * 2 + 1) == "2*n + 1"
+
+
+def averaged(a, b):
+    """A core of one array from the neighbours in another: their sizes meet only as differences."""
+    return b.at[1:-1].set(a[:-2] + a[2:])
+
+
+def test_sizes_that_meet_as_differences_are_found_equal():
+    f = pb.compile(lambda a, b: pb.sum(averaged(a, b) ** 2))
+    text = f.lower(np.ones(7), np.ones(7)).as_text("program")
+    assert "remainder" not in text and "floor_divide" not in text and "n1" not in text.replace("n10", "")
+    f = pb.compile(pb.grad(lambda a, b: pb.sum(averaged(averaged(a, b), a) ** 2)))
+    assert "remainder" not in f.lower(np.ones(7), np.ones(7)).as_text("program")
+
+
+def test_a_core_that_is_empty_says_nothing_about_the_sizes():
+    f = pb.compile(averaged)
+    for a, b in ((2, 1), (1, 2), (7, 7), (2, 2), (0, 2), (3, 3), (9, 9)):
+        x, y = np.arange(1.0, a + 1), np.arange(2.0, b + 2)
+        expected = y.copy()
+        expected[1:-1] = x[:-2] + x[2:]
+        np.testing.assert_array_equal(f(x, y), expected)
+
+
+@pytest.mark.parametrize("extra", [1, -1])
+def test_staggered_sizes_are_found_related(extra):
+    """A grid of faces has one more element than that of cells."""
+
+    def divergence(face, cell):
+        return pb.diff(face) * cell if extra > 0 else face * pb.diff(cell)
+
+    f = pb.compile(divergence)
+    for n in (5, 1, 8):
+        face, cell = np.cumsum(np.ones(n + max(extra, 0)) * 2.0), np.cumsum(np.ones(n + max(-extra, 0)))
+        expected = np.diff(face) * cell if extra > 0 else face * np.diff(cell)
+        np.testing.assert_array_equal(f(face, cell), expected)
+    text = f.lower(np.ones(5 + max(extra, 0)), np.ones(5 + max(-extra, 0))).as_text("program")
+    assert "remainder" not in text and "max" not in text
