@@ -274,12 +274,8 @@ def equal(a: Dim, b: Dim) -> bool:
     guards = active_guards()
     if guards is not None and same(guards.canonical(a), guards.canonical(b)):
         return True                    # it follows from what was recorded
-    if guards is None or not _known(difference, guards):
-        raise ShapeError(f"whether {a} equals {b} is not known before the program is called; "
-                         "compare sizes inside a function given to pullback.compile, where they have values")
-    outcome = evaluate(a, guards.values) == evaluate(b, guards.values)
-    guards.record("==", a, b, outcome)
-    if outcome:
+    outcome = _decided("==", a, b)
+    if outcome and guards is not None:
         _learn(a, b, guards)
     return outcome
 
@@ -397,12 +393,16 @@ def _compare(relation: str, a: Dim, b: Dim) -> bool:
     if not isinstance(a, (int, Size)) or not isinstance(b, (int, Size)):
         return RELATIONS[relation](float(a), float(b))  # type: ignore[arg-type]
     difference = a - b
-    if isinstance(difference, int):
-        return RELATIONS[relation](difference, 0)
+    return RELATIONS[relation](difference, 0) if isinstance(difference, int) else _decided(relation, a, b)
+
+
+def _decided(relation: str, a: Dim, b: Dim) -> bool:
+    """The outcome in the present call, recorded."""
     guards = active_guards()
-    if guards is None or not _known(difference, guards):
-        raise ShapeError(f"whether {a} {relation} {b} is not known before the program is called; "
-                         "compare sizes inside a function given to pullback.compile, where they have values")
+    if guards is None or not _known(a - b, guards):
+        raise ShapeError(f"whether {a} {'equals' if relation == '==' else relation} {b} is not known before the "
+                         "program is called; compare sizes inside a function given to pullback.compile, where they "
+                         "have values")
     outcome = RELATIONS[relation](evaluate(a, guards.values), evaluate(b, guards.values))
     guards.record(relation, a, b, outcome)
     return outcome
@@ -417,28 +417,24 @@ def _learn(a: Dim, b: Dim, guards: Guards) -> None:
     if not (same(bare_a, a) and same(bare_b, b)):
         equal(bare_a, bare_b)
         return
-    found = [*_solved(b, a), *_solved(a, b)]
-    for atom, rest, alone in sorted(found, key=lambda f: not surely_nonnegative(f[1])):
-        if alone or surely_nonnegative(rest):
-            guards.equal[atom] = rest
-            return
+    found = sorted([*_solved(b, a), *_solved(a, b)], key=lambda f: not surely_nonnegative(f[1]))
+    if found:
+        guards.equal[found[0][0]] = found[0][1]
 
 
-def _solved(a: Dim, b: Dim) -> Iterable[tuple[str, Dim, bool]]:
-    """The symbols that `a` == b gives as sizes, and whether each stands alone."""
-    for monomial, coefficient in _terms(a):
-        if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0][0], str) and monomial[0][1] == 1:
-            atom = monomial[0][0]
-            rest = b - (a - symbol(atom))
-            if not isinstance(rest, Size) or atom not in rest.symbols():
-                yield atom, rest, isinstance(a, Size) and len(a.terms) == 1
+def _solved(a: Dim, b: Dim) -> Iterable[tuple[str, Dim]]:
+    """The symbols that `a` == b gives as sizes: alone in `a`, or equal to what is surely not negative."""
+    for ((atom, power), *others), coefficient in (t for t in _terms(a) if t[0]):
+        if coefficient == power == 1 and not others and isinstance(atom, str):
+            rest = b - a + symbol(atom)
+            alone = isinstance(a, Size) and len(a.terms) == 1 or surely_nonnegative(rest)
+            if alone and not (isinstance(rest, Size) and atom in rest.symbols()):
+                yield atom, rest
 
 
 def _unclamped(a: Dim, guards: Guards) -> Dim:
     """p for max(p, 0), where that is positive in the present call."""
-    terms = list(_terms(a))
-    if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1 and evaluate(a, guards.values) > 0:
-        atom, power = terms[0][0][0]
-        if power == 1 and atom[0] == "max" and atom[2] == 0:
-            return _unpack(atom[1])
+    match list(_terms(a)):
+        case [(((("max", p, 0), 1),), 1)] if evaluate(a, guards.values) > 0:
+            return _unpack(p)
     return a
