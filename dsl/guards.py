@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,32 @@ class Guards:
         """Whether sizes `values` answer every recorded comparison as before."""
         return all(RELATIONS[r](_value(a, values), _value(b, values)) == o for r, a, b, o in self.facts)
 
+    def learn(self, a: Dim, b: Dim) -> None:
+        """Remember a == b by eliminating a symbol, so that equal sizes print and plan alike.
+
+        max(p, 0) == max(q, 0) is p == q where both are positive, and remembered (and recorded) so.
+        """
+        a, b = self.canonical(a), self.canonical(b)
+        if _same(a, b):
+            return
+        bare = self._unclamped(a), self._unclamped(b)
+        if not (_same(bare[0], a) and _same(bare[1], b)):
+            self.record("==", *bare, True)
+            self.learn(*bare)
+            return
+        found = sorted([*_solved(b, a), *_solved(a, b)], key=lambda f: not _plainly_positive(f[1]))
+        if found:
+            self.equal[found[0][0]] = found[0][1]
+
+    def _unclamped(self, a: Dim) -> Dim:
+        """p for max(p, 0), where that is positive in the present call."""
+        if isinstance(a, int):
+            return a
+        match a.terms:
+            case (((("max", tuple(p), 0), 1),), 1),:
+                return type(a)(p) if _value(a, self.values) > 0 else a
+        return a
+
     def canonical(self, dim: Dim) -> Dim:
         """`dim` with every symbol replaced by what it was found equal to."""
         while not isinstance(dim, int):
@@ -43,6 +69,22 @@ class Guards:
                 return dim
             dim = dim.substitute(known)
         return dim
+
+
+def _solved(a: Dim, b: Dim) -> Iterable[tuple[str, Dim]]:
+    """The symbols that `a` == b gives as sizes: alone in `a`, or equal to what is surely not negative."""
+    if isinstance(a, int):
+        return
+    for monomial, coefficient in a.terms:
+        if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0][0], str) and monomial[0][1] == 1:
+            rest = b - a + type(a)(((monomial, 1),))
+            free = isinstance(rest, int) or monomial[0][0] not in rest.symbols()
+            if free and (len(a.terms) == 1 or _plainly_positive(rest)):
+                yield monomial[0][0], rest
+
+
+def _plainly_positive(dim: Dim) -> bool:
+    return dim >= 0 if isinstance(dim, int) else all(c > 0 for _, c in dim.terms)
 
 
 def _same(a: Dim, b: Dim) -> bool:

@@ -276,7 +276,7 @@ def equal(a: Dim, b: Dim) -> bool:
         return True                    # it follows from what was recorded
     outcome = _decided("==", a, b)
     if outcome and guards is not None:
-        _learn(a, b, guards)
+        guards.learn(a, b)
     return outcome
 
 
@@ -406,35 +406,3 @@ def _decided(relation: str, a: Dim, b: Dim) -> bool:
     outcome = RELATIONS[relation](evaluate(a, guards.values), evaluate(b, guards.values))
     guards.record(relation, a, b, outcome)
     return outcome
-
-
-def _learn(a: Dim, b: Dim, guards: Guards) -> None:
-    """Remember a == b by eliminating a symbol, so that equal sizes print and plan alike."""
-    a, b = guards.canonical(a), guards.canonical(b)
-    if same(a, b):
-        return
-    bare_a, bare_b = _unclamped(a, guards), _unclamped(b, guards)
-    if not (same(bare_a, a) and same(bare_b, b)):
-        equal(bare_a, bare_b)
-        return
-    found = sorted([*_solved(b, a), *_solved(a, b)], key=lambda f: not surely_nonnegative(f[1]))
-    if found:
-        guards.equal[found[0][0]] = found[0][1]
-
-
-def _solved(a: Dim, b: Dim) -> Iterable[tuple[str, Dim]]:
-    """The symbols that `a` == b gives as sizes: alone in `a`, or equal to what is surely not negative."""
-    for ((atom, power), *others), coefficient in (t for t in _terms(a) if t[0]):
-        if coefficient == power == 1 and not others and isinstance(atom, str):
-            rest = b - a + symbol(atom)
-            alone = isinstance(a, Size) and len(a.terms) == 1 or surely_nonnegative(rest)
-            if alone and not (isinstance(rest, Size) and atom in rest.symbols()):
-                yield atom, rest
-
-
-def _unclamped(a: Dim, guards: Guards) -> Dim:
-    """p for max(p, 0), where that is positive in the present call."""
-    match list(_terms(a)):
-        case [(((("max", p, 0), 1),), 1)] if evaluate(a, guards.values) > 0:
-            return _unpack(p)
-    return a
