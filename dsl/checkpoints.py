@@ -28,7 +28,7 @@ from .size import Dim, Size, active_guards
 from .surface import size_value
 from .undo import links
 
-GIGABYTE = 1 << 30
+DEFAULT = 128 << 20        # bytes of states beyond which to run again is as cheap as to read them from memory
 _UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _LEVELS = {"sqrt": 2, "revolve": 3}
 
@@ -40,7 +40,7 @@ def strategy(checkpoint: Any, budget: Any = None) -> str:
     if isinstance(checkpoint, (int, np.integer)) and not isinstance(checkpoint, bool) and checkpoint > 0:
         return f"every {int(checkpoint)}"
     if checkpoint == "auto":
-        return f"auto {GIGABYTE if budget is None else _bytes(budget)}"
+        return f"auto {DEFAULT if budget is None else _bytes(budget)}"
     if checkpoint in ("all", "none", "sqrt", "revolve"):
         return str(checkpoint)
     raise PullbackError(
@@ -148,7 +148,7 @@ def segmented(loop: Loop, count: Expr) -> Loop:
 
 def _slots(loop: Loop) -> Dim:
     word = loop.body.checkpoint.split()
-    budget = int(word[1]) if word[0] == "auto" else GIGABYTE
+    budget = int(word[1]) if word[0] == "auto" else DEFAULT
     if word[0] == "every":
         return 4096
     each = sizes.maximum(state_bytes(loop.inits), 1)

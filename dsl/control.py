@@ -39,7 +39,7 @@ def scan(
     `init`, `xs` and y are nests; the first axes of `xs` agree, or `xs` is None and `length` is given. `reverse` runs
     from the end, and stacks in the order of `xs`. `checkpoint` says what the reverse derivative keeps of the carries:
     'all', 'none' (it starts again), an int (every k-th), 'sqrt', 'revolve' (in as many levels as fit), or 'auto' (all
-    that fits `budget`, such as '64MB'; default 1 GB).
+    that fits `budget`, such as '64MB'; default 128 MB).
 
     `progress` reports the per cent done on the standard error stream, for a scan that is called on arrays.
 

@@ -20,6 +20,7 @@ from .node import Expr, make, rebuild, rewrite, toposort
 from .primitives import elementwise, zeros_like
 from .prune import pruned
 from .rules import RULES, SMOOTH, Rule, Tangents, edge
+from .slices import read_parts, slices_outside
 from .surface import as_expr, size_value
 from .undo import Chain, keeping, undone
 
@@ -36,13 +37,15 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
         return _reverse_of_segments(loop, as_expr(count), given)
     last = as_expr(count) if isinstance(count, Expr) else size_value(count)
     loop, chains = (loop, []) if body.checkpoint == "none" else keeping(loop, adjoint.needed)
+    outside = dict(zip(body.operands, loop.operands, strict=True))
+    sources = rewrite(adjoint.sources, rebuild, outside)
     starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats]
-    starts += [zeros_like(loop.operands[j]) for j in inputs] + [loop.item("carry", chain.carry) for chain in chains]
-    own = len(floats) + len(inputs)
+    starts += [*map(zeros_like, sources), *(loop.item("carry", chain.carry) for chain in chains)]
+    own = len(floats) + len(sources)
 
     def turn(back: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
         index = elementwise("subtract", elementwise("subtract", last, back), size_value(1))
-        known = {body.index: index, **dict(zip(body.operands, loop.operands, strict=True))}
+        known = {body.index: index, **outside}
         before = _undone(loop, chains, states[own:], known, index)
         known.update(_past_states(loop, [k for k in adjoint.needed if k not in before], index))
         known.update({body.carries[k]: x for k, x in before.items()})
@@ -54,8 +57,9 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     shift = len(node.args) - len(loop.inits) - len(loop.operands)
     for n, k in enumerate(floats):
         cotangents[shift + k] = backwards.item("carry", n)
-    for n, j in enumerate(inputs):
-        cotangents[shift + len(loop.inits) + j] = backwards.item("carry", len(floats) + n)
+    shares = [backwards.item("carry", len(floats) + n) for n in range(len(sources))]
+    for j, share in zip(inputs, vjp_of(adjoint.sources, shares, [body.operands[j] for j in inputs]), strict=True):
+        cotangents[shift + len(loop.inits) + j] = share
     return cotangents
 
 
@@ -70,8 +74,14 @@ class _Adjoint:
         stacked = {k: body.stacked[k] for kind, k in given if kind == "stacked"}
         self.stacked = {k: bound(v.dtype, v.shape) for k, v in stacked.items()}
         outputs = [*(body.results[k] for k in floats), *stacked.values()]
-        wrt = [*(body.carries[k] for k in floats), *(body.operands[j] for j in inputs)]
-        self.shares = vjp_of(outputs, [*self.incoming, *self.stacked.values()], wrt)
+        operands = [body.operands[j] for j in inputs]
+        outputs = slices_outside(outputs, operands)
+        self.sources = list(read_parts(outputs, operands))
+        apart = {s: bound(s.dtype, s.shape) for s in self.sources}
+        wrt = [*(body.carries[k] for k in floats), *apart.values()]
+        shares = vjp_of(rewrite(outputs, rebuild, apart), [*self.incoming, *self.stacked.values()], wrt)
+        back = iter(rewrite([s for s in shares if s is not None], rebuild, {b: s for s, b in apart.items()}))
+        self.shares = [None if s is None else next(back) for s in shares]
         read = set(toposort([s for s in self.shares if s is not None]))
         self.needed = [k for k, c in enumerate(body.carries) if c in read]
 

@@ -84,10 +84,10 @@ def links(body: Body, k: int) -> tuple[Expr, ...]:
     written: Dim = 0
     for link in chain:
         written = written + size.product(link.args[-1].shape)
-    return tuple(chain[::-1]) if node is body.carries[k] and _is_small(written * 2, size.product(node.shape)) else ()
+    return tuple(chain[::-1]) if node is body.carries[k] and is_small(written * 2, size.product(node.shape)) else ()
 
 
-def _is_small(part: Dim, whole: Dim) -> bool:
+def is_small(part: Dim, whole: Dim) -> bool:
     """Whether `part` is less than `whole` in the present call; either answer is right, so no guard is recorded."""
     difference = whole - part
     if isinstance(difference, Size):
