@@ -14,7 +14,7 @@ from typing import Any
 
 from ..dsl import size
 from ..dsl.loop import Body, Loop
-from ..dsl.node import Expr, make
+from ..dsl.node import Expr, make, toposort
 from ..dsl.primitives import elementwise
 from ..dsl.size import same
 from ..dsl.surface import size_value
@@ -105,20 +105,21 @@ def _test(
 
 def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[str, Expr], index: str, context: Context,
           graph_steps: GraphSteps) -> tuple[list[Step], list[tuple[str, str]]]:
-    """The steps of one turn. Carries are overwritten in place where that loses nothing; those that cannot are tried
-    with a second buffer.
+    """The steps of one turn. Carries are overwritten in place where that loses nothing. Where something is lost, the
+    parts that are read of them are taken out first; those that cannot be overwritten even so get a second buffer.
     """
     results = lowered([*body.results, *kept.values()], context.words)
     carried, stacked = results[: len(buffers)], results[len(buffers):]
     apart: set[int] = set()
+    taken_out = False
     while True:
         inner = context.inside(dict(leaves))
         states, swaps, roots = [], [], []
         for k, (variable, result, buffer) in enumerate(zip(body.carries, carried, buffers, strict=True)):
             if result is variable:
                 continue
-            taken = result in inner.stored or k in apart
-            chain = [] if taken else overwriting(result, variable)
+            kept_apart = result in inner.stored or k in apart
+            chain = [] if kept_apart else overwriting(result, variable)
             state = Carried(k, variable, _marked(result, k) if result in inner.stored else result, buffer, chain)
             if chain:
                 inner.stored.update(dict.fromkeys(chain, buffer))
@@ -132,11 +133,25 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
             marker = _marked(value, ("stacked", n))
             inner.stored[marker], inner.turns[marker] = target, index
             roots.append(marker)
+        parts = _parts_read(roots, states)
+        if taken_out:
+            for part in parts:
+                if part not in inner.stored:
+                    inner.store(part, "part")
         lost: set[int] = set()
         steps = graph_steps(roots, inner, _settler(states, lost))
         if steps is not None:
             return steps, swaps
-        apart |= lost or set(range(len(buffers)))
+        if taken_out or not parts:
+            apart |= lost or set(range(len(buffers)))
+        taken_out = True
+
+
+def _parts_read(roots: Sequence[Expr], states: Sequence[Carried]) -> list[Expr]:
+    """Elements, rows and the like that a turn reads of the carries that it overwrites."""
+    overwritten = {node for state in states if state.chain for node in (state.variable, *state.chain)}
+    return [n for n in toposort(roots) if n.op == "gather" and n.args[0] in overwritten
+            and len(n.shape) < len(n.args[0].shape)]
 
 
 def overwriting(result: Expr, variable: Expr) -> list[Expr]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .node import Expr
+from .node import Expr, make
 from .primitives import broadcast, elementwise, full, reduce, zeros_like
 from .size import Dim
 from .surface import constant, size_value
@@ -141,6 +141,30 @@ def total(parts: list[Expr], closed: bool = True) -> Expr:
     for part in others:
         result = _add(result, part, closed)
     return result
+
+
+def together(parts: list[Expr], closed: bool = True) -> Expr:
+    """The sum of cotangents `parts`: those of indexed reads are accumulated, in place, in the sum of the others."""
+    indexed = [p for p in parts if p.op == "scatter" and _is_empty(p)]
+    rest = [p for p in parts if not (p.op == "scatter" and _is_empty(p))] or [indexed.pop(0)]
+    result = total(rest, closed)
+    for part in indexed:
+        result = accumulated(result, part)
+    return result
+
+
+def accumulated(whole: Expr, share: Expr) -> Expr:
+    """whole + share; what was scattered into zeros is scattered into the whole instead, and so in place."""
+    if share.op == "scatter" and _is_empty(share):
+        return make("scatter", (whole, *share.args[1:]), share.attrs, share.dtype, share.shape)
+    if share.op == "place" and number(share.args[1]) == 0:
+        return make("update", (whole, share.args[0]), ("add", share.attrs[0]), share.dtype, share.shape)
+    return elementwise("add", whole, share)
+
+
+def _is_empty(scattered: Expr) -> bool:
+    """Whether it is added up in zeros."""
+    return scattered.attrs[0] == "add" and number(scattered.args[0]) == 0
 
 
 def _collected(parts: list[Expr]) -> list[Expr]:

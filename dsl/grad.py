@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from . import nest
-from .adjoint import filled, ones, total
+from .adjoint import filled, ones, together
 from .errors import NotDifferentiable, PullbackError, ShapeError
 from .node import FUNCTIONS, Expr, make, toposort, where
 from .paths import check_paths, key, origins, remember
 from .primitives import broadcast_to, cast, show_shape, transpose
-from .rules import SMOOTH, edge, forward, reverse
+from .rules import RULES, SMOOTH, edge, forward, reverse
 from .size import equal
 from .surface import as_expr, surface
 
@@ -37,16 +37,16 @@ def vjp_of(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Ex
         if node in parts:
             _spread_parts(node, parts.pop(node), active, found)
         elif node in found and node.op == "item":
-            _collect_part(node, total(found[node]), parts)
+            _collect_part(node, together(found[node]), parts)
         elif node in found and node.args:
-            g = total(found[node])
+            g = together(found[node])
             for i, arg in enumerate(node.args):
                 if arg in active and edge(node, i) == SMOOTH:
                     share = reverse(node, g, i)
                     if share is not None:
                         assert (share.dtype, share.ndim) == (arg.dtype, arg.ndim), f"cotangent of {node.op}"
                         found.setdefault(arg, []).append(share)
-    return [total(found[w], closed=False) if w in found else None for w in wrt]
+    return [together(found[w], closed=False) if w in found else None for w in wrt]
 
 
 def jvp_of(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr | None]:
@@ -81,16 +81,34 @@ def _collect_part(item: Expr, g: Expr, parts: dict[Expr, list[Expr | None]]) -> 
     known = parts.setdefault(several, [])
     known.extend([None] * (index + 1 - len(known)))
     present = known[index]
-    known[index] = g if present is None else total([present, g])
+    known[index] = g if present is None else together([present, g])
 
 
 def _spread_parts(node: Expr, parts: list[Expr | None], active: set[Expr], found: dict[Expr, list[Expr]]) -> None:
     """Cotangents of a node with several results; a rule takes them as one list."""
+    if node.op in RULES and RULES[node.op].onto is not None:
+        _spread_onto(node, parts, active, found)
+        return
     for i, arg in enumerate(node.args):
         if arg not in active or edge(node, i) != SMOOTH:
             continue
         share = (parts[i] if i < len(parts) else None) if node.op == "pack" else reverse(node, parts, i)  # type: ignore[arg-type]
         if share is not None:
+            found.setdefault(arg, []).append(share)
+
+
+def _spread_onto(node: Expr, parts: list[Expr | None], active: set[Expr], found: dict[Expr, list[Expr]]) -> None:
+    """The same by a rule that adds to what arguments have already; of one that occurs twice, in one place."""
+    places = {a: i for i, a in enumerate(node.args) if a in active and edge(node, i) == SMOOTH}
+    present = [together(found[a]) if places.get(a) == i and a in found else None for i, a in enumerate(node.args)]
+    onto = RULES[node.op].onto
+    assert onto is not None
+    shares = onto(node, parts, present)
+    for arg, there in zip(node.args, present, strict=True):
+        if there is not None:
+            found[arg] = []
+    for i, (arg, share) in enumerate(zip(node.args, shares, strict=True)):
+        if share is not None and arg in active and edge(node, i) == SMOOTH:
             found.setdefault(arg, []).append(share)
 
 

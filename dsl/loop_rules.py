@@ -8,39 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
-from .adjoint import filled
+from .adjoint import Tangents, accumulated, filled, together
 from .checkpoints import segmented
 from .grad import jvp_of, vjp_of
 from .loop import Body, Loop, at, bound, repeat
 from .node import Expr, make, rebuild, rewrite, toposort
 from .primitives import elementwise, zeros_like
 from .prune import pruned
-from .rules import RULES, SMOOTH, Rule, Tangents, edge
+from .rules import RULES, SMOOTH, Rule, edge
 from .slices import read_parts, slices_outside
 from .surface import as_expr, size_value
 from .undo import Chain, keeping, undone
 
 
-@lru_cache(maxsize=256)
-def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None]:
-    """The cotangents of the arguments of `node`, from those of its results: one loop, run backwards."""
+def reverse_loop(node: Expr, parts: Tangents, present: Tangents) -> list[Expr | None]:
+    """The cotangents of the arguments of `node`, from those of its results: one loop, run backwards.
+
+    What the arguments have already, `present`, is where the cotangents of operands start.
+    """
     loop = Loop(node)
     body, given = loop.body, {loop.kind_of(i): g for i, g in enumerate(parts) if g is not None}
     floats, inputs = _with_cotangents(loop, given)
     count = loop.item("trips") if loop.count is None else loop.count
     adjoint = _Adjoint(loop, given, floats, inputs)
+    shift, whole = len(node.args) - len(loop.inits) - len(loop.operands), set(adjoint.sources)
+    already = {o: g for o, g in zip(body.operands, present[shift + len(loop.inits) :], strict=True) if o in whole}
     if loop.turns is None and body.checkpoint != "none" and adjoint.needed:
-        return _reverse_of_segments(loop, as_expr(count), given)
+        return _with_present(_reverse_of_segments(loop, as_expr(count), given), present)
     last = as_expr(count) if isinstance(count, Expr) else size_value(count)
     loop, chains = (loop, []) if body.checkpoint == "none" else keeping(loop, adjoint.needed)
     outside = dict(zip(body.operands, loop.operands, strict=True))
     sources = rewrite(adjoint.sources, rebuild, outside)
     starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats]
-    starts += [*map(zeros_like, sources), *(loop.item("carry", chain.carry) for chain in chains)]
+    starts += filled([already.get(s) for s in adjoint.sources], sources)
+    starts += [loop.item("carry", chain.carry) for chain in chains]
     own = len(floats) + len(sources)
 
     def turn(back: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
@@ -54,13 +58,20 @@ def reverse_loop(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | None
     limit = loop.turns if isinstance(count, Expr) else None
     backwards = repeat(count, starts, turn, limit=limit, checkpoint=body.checkpoint)
     cotangents: list[Expr | None] = [None] * len(node.args)
-    shift = len(node.args) - len(loop.inits) - len(loop.operands)
     for n, k in enumerate(floats):
         cotangents[shift + k] = backwards.item("carry", n)
     shares = [backwards.item("carry", len(floats) + n) for n in range(len(sources))]
+    rest = list(present)
     for j, share in zip(inputs, vjp_of(adjoint.sources, shares, [body.operands[j] for j in inputs]), strict=True):
         cotangents[shift + len(loop.inits) + j] = share
-    return cotangents
+        if body.operands[j] in already:
+            rest[shift + len(loop.inits) + j] = None
+    return _with_present(cotangents, rest)
+
+
+def _with_present(cotangents: Sequence[Expr | None], present: Tangents) -> list[Expr | None]:
+    pairs = ([g for g in pair if g is not None] for pair in zip(present, cotangents, strict=True))
+    return [together(pair) if pair else None for pair in pairs]
 
 
 class _Adjoint:
@@ -166,20 +177,6 @@ def _past_states(loop: Loop, needed: Sequence[int], index: Expr) -> dict[Expr, E
     return {body.carries[k]: view.item("carry", k) for k in needed}
 
 
-def accumulated(total: Expr, share: Expr) -> Expr:
-    """total + share; what was scattered into zeros is scattered into the total instead, and so in place."""
-    if share.op == "scatter" and share.attrs[0] == "add" and _is_zero(share.args[0]):
-        return make("scatter", (total, *share.args[1:]), share.attrs, share.dtype, share.shape)
-    if share.op == "place" and _is_zero(share.args[1]):
-        return make("update", (total, share.args[0]), ("add", share.attrs[0]), share.dtype, share.shape)
-    return elementwise("add", total, share)
-
-
-def _is_zero(x: Expr) -> bool:
-    x = x.args[0] if x.op == "broadcast" else x
-    return x.op == "const" and not x.shape and not x.attrs[0].array
-
-
 def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | None]:
     """The tangents of the results of `node`: a loop that carries states and their tangents."""
     loop = Loop(node)
@@ -235,8 +232,7 @@ def _loop_forward(node: Expr, tangents: Tangents) -> list[Expr | None]:
 
 
 def _loop_reverse(node: Expr, parts: Sequence[Expr | None], index: int) -> Expr | None:
-    """Of a node with several results: one cotangent each, or None."""
-    return reverse_loop(node, tuple(parts))[index]
+    return reverse_loop(node, parts, [None] * len(node.args))[index]
 
 
-RULES["loop"] = Rule(_loop_forward, _loop_reverse)  # type: ignore[arg-type]
+RULES["loop"] = Rule(_loop_forward, _loop_reverse, reverse_loop)  # type: ignore[arg-type]

@@ -43,10 +43,15 @@ from .softmax import logsumexp_forward, logsumexp_reverse, softmax_forward, soft
 
 
 class Rule(NamedTuple):
-    """How one operation is differentiated."""
+    """How one operation is differentiated.
+
+    `onto(node, parts, present)`, of a node with several results: the cotangents of all arguments from those of the
+    results, each on top of what it has already.
+    """
 
     forward: Callable[[Expr, Tangents], Expr | None]
     reverse: Callable[[Expr, Expr, int], Expr | None]
+    onto: Callable[[Expr, Tangents, Tangents], list[Expr | None]] | None = None
 
 
 RULES: dict[str, Rule] = {}

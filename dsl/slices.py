@@ -15,14 +15,14 @@ from .undo import is_small
 
 
 def read_parts(outputs: Sequence[Expr], operands: Sequence[Expr]) -> dict[Expr, Expr]:
-    """What `outputs` read of `operands`, with the operand: slices, or their reshapes, that together are no larger than
+    """What `outputs` read of `operands`, with the operand: slices or reshapes that together are no larger than
     it, or the operand itself.
     """
     readers = _readers(outputs)
     parts: dict[Expr, Expr] = {}
     for operand in operands:
         slices = readers.get(operand, [])
-        sliced = slices and all(n is not None and n.op == "slice" for n in slices)
+        sliced = slices and all(n is not None and n.op in ("slice", "reshape") for n in slices)
         read: Dim = sum((product(n.shape) for n in slices), 0) if sliced else 0        # type: ignore[union-attr]
         few = sliced and is_small(read, product(operand.shape) + 1)
         parts.update(dict.fromkeys([_reshaped(n, readers) for n in slices] if few else [operand], operand))  # type: ignore[arg-type]

@@ -1,0 +1,92 @@
+"""Loops over elements: values against NumPy's loops, gradients against finite differences and forward mode, and no
+action on a whole array inside the innermost loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from element_programs import (
+    PROGRAMS,
+    Written,
+    cholesky_by_elements,
+    recurrence,
+    seidel,
+    soft_time_warping,
+    tridiagonal,
+)
+
+import pullback as pb
+from pullback.codegen.program import For, Kernel, Library, Loop, Program, Step
+from pullback.dsl import size
+
+each_program = pytest.mark.parametrize("written", PROGRAMS, ids=lambda w: w.program.__name__)
+
+
+def loss_of(written: Written, n: int) -> Callable[[Any], Any]:
+    weights = np.random.default_rng(4).random(written.numpy(written.matrix(n)).shape)
+    return lambda a: pb.sum(written.program(a) * weights)
+
+
+# ---- numbers ----------------------------------------------------------------------------------------------------
+@each_program
+def test_values_and_derivatives(written: Written) -> None:
+    a = written.matrix(7)
+    np.testing.assert_allclose(pb.compile(written.program)(a), written.numpy(a), rtol=1e-10, atol=1e-13)
+    weights = np.random.default_rng(4).random(written.numpy(a).shape)
+    loss = loss_of(written, 7)
+    value, gradient = pb.compile(pb.value_and_grad(loss))(a)
+    np.testing.assert_allclose(value, np.sum(written.numpy(a) * weights), rtol=1e-10)
+    v, h = np.random.default_rng(5).normal(size=a.shape), 1e-6
+    if written.numpy is np.linalg.cholesky:
+        v = v + v.T                          # NumPy reads one triangle, the loops either
+    numeric = np.sum((written.numpy(a + h * v) - written.numpy(a - h * v)) * weights) / (2 * h)
+    np.testing.assert_allclose(np.sum(gradient * v), numeric, rtol=1e-6, atol=1e-8)
+    _, along = pb.compile(lambda a, v: pb.jvp(loss, (a,), (v,)))(a, v)
+    np.testing.assert_allclose(np.sum(gradient * v), along, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("written", [w for w in PROGRAMS if w.program in
+                                     (cholesky_by_elements, seidel, recurrence, tridiagonal, soft_time_warping)],
+                         ids=lambda w: w.program.__name__)
+def test_second_derivatives(written: Written) -> None:
+    a, loss = written.matrix(5), loss_of(written, 5)
+    v, h = np.random.default_rng(5).normal(size=a.shape), 1e-5
+    gradient = pb.compile(pb.grad(loss))
+    twice = pb.compile(lambda a, v: pb.grad(lambda a: pb.sum(pb.grad(loss)(a) * v))(a))(a, v)
+    np.testing.assert_allclose(twice, (gradient(a + h * v) - gradient(a - h * v)) / (2 * h), rtol=1e-5, atol=1e-6)
+    forward = pb.compile(lambda a, v: pb.hvp(loss, (a,), (v,)))(a, v)
+    np.testing.assert_allclose(forward, twice, rtol=1e-9, atol=1e-11)
+
+
+# ---- counts -----------------------------------------------------------------------------------------------------
+def innermost(steps: tuple[Step, ...]) -> Iterator[Loop]:
+    """The loops without a loop inside."""
+    for step in steps:
+        if isinstance(step, Loop):
+            inside = list(innermost(step.steps))
+            yield from inside or [step]
+
+
+def elements_written(step: Step, program: Program, side: int) -> int:
+    values = {s: 1 if "chunks" in s else side for s in program.sizes}
+    if isinstance(step, Library):
+        return size.evaluate(step.attr("count"), values) if step.routine == "copy" else 0      # type: ignore[arg-type]
+    assert isinstance(step, Kernel)
+    inner = max((size.evaluate(size.product(x.extent for x in s.axes), values) for s in step.body
+                 if isinstance(s, For)), default=1)
+    return size.evaluate(step.rows.extent, values) * inner
+
+
+@pytest.mark.parametrize("written", [w for w in PROGRAMS if w.in_place], ids=lambda w: w.program.__name__)
+def test_no_action_on_a_whole_array_in_an_innermost_loop(written: Written) -> None:
+    a = written.matrix(7)
+    weights = np.ones(written.numpy(a).shape)
+    f = pb.compile(pb.value_and_grad(lambda a: pb.sum(written.program(a) * weights)))
+    program = f.lower(a).program
+    for loop in innermost(program.steps):
+        for step in loop.steps:
+            assert elements_written(step, program, 1000) == 1, loop.name
