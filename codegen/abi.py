@@ -5,4 +5,8 @@ from __future__ import annotations
 # The words before the addresses of buffers in the array that the entry reads.
 ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads")
 # The routines in the table of addresses.
-BLAS = ("dgemm", "sgemm", "dgemv", "sgemv")
+BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm")
+LAPACK = tuple(letter + name for name in ("potrf", "getrf", "getrs") for letter in "ds")
+# The last entry of the table, which runs a routine of `library_meaning` from native code.
+HOST = "host"
+ROUTINES = (*BLAS, *LAPACK, HOST)

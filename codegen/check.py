@@ -109,7 +109,7 @@ def _writes(step: Step) -> set[str]:
         stmts = walk_stmts(step.begin + step.body + step.end)
         return {s.buffer for s in stmts if isinstance(s, (Store, Update))} | {c.target for c in step.combine}
     if isinstance(step, Library):
-        return {step.target[0]}
+        return {b for b, _ in step.targets}
     if isinstance(step, Loop):
         named = {step.index} if step.index else set()
         return named.union(*(_writes(s) for s in step.test + step.steps), *(set(pair) for pair in step.swaps))
@@ -141,15 +141,30 @@ def _span(buffer: Buffer, values: dict[str, int]) -> tuple[int, int]:
 
 # ---- steps that are no kernels ----------------------------------------------------------------------------------
 def _check_library(program: Program, step: Library) -> None:
-    names = [b for b, _ in step.operands] + [step.target[0]]
-    dtypes = {program.buffers[n].dtype for n in names}
+    dtypes = {program.buffers[n].dtype for n, _ in step.operands + step.targets}
+    for name, _ in step.targets:
+        assert program.buffers[name].kind in ("output", "temp"), f"{step.name} writes {name}"
+    if step.routine not in ("gemm", "copy"):
+        _check_routine(program, step)
+        return
     assert len(dtypes) == 1, f"{step.name}: dtypes {dtypes}"
-    assert program.buffers[step.target[0]].kind in ("output", "temp"), f"{step.name} writes {step.target[0]}"
     if step.routine == "gemm":
         assert dtypes <= {"float64", "float32"}, f"gemm on {dtypes}"
         for key in ("m", "n", "k", "batch", "stride_a", "stride_b", "stride_c"):
             _check_dims(program, [step.attr(key)], step.name)  # type: ignore[list-item]
         assert {type(step.attr("trans_a")), type(step.attr("trans_b"))} == {bool}, f"{step.name}: transposes"
+
+
+def _check_routine(program: Program, step: Library) -> None:
+    """Operands and results have the sizes that the step says."""
+    shapes, results = step.attr("shapes"), step.attr("results")
+    assert isinstance(shapes, tuple) and isinstance(results, tuple), f"{step.name}: shapes"
+    assert len(shapes) == len(step.operands) and len(results) <= len(step.targets), f"{step.name}: operands"
+    for (name, _), shape in zip(step.operands + step.targets, shapes + results, strict=False):
+        _check_dims(program, shape, step.name)
+        held = program.buffers[name].shape
+        assert size.same(size.product(held), size.product(shape)), f"{step.name}: {name} has {held}, not {shape}"
+    _check_dims(program, [*step.attr("batch"), step.attr("flops")], step.name)  # type: ignore[list-item, misc]
 
 
 def _check_loop(program: Program, step: Loop) -> None:

@@ -83,8 +83,10 @@ def _flops(body: tuple[Stmt, ...], times: Dim) -> Dim:
 
 def _library(program: Program, step: Library) -> Cost:
     read = _bytes(program, {b for b, _ in step.operands})
-    written = _bytes(program, {step.target[0]})
-    if step.routine != "gemm":
+    written = _bytes(program, {b for b, _ in step.targets})
+    if step.routine == "copy":
         return Cost(read, written)
+    if step.routine != "gemm":
+        return Cost(read, written, step.attr("flops"))  # type: ignore[arg-type]
     m, n, k, batch = (step.attr(name) for name in ("m", "n", "k", "batch"))
     return Cost(read, written, 2 * m * n * k * batch)  # type: ignore[operator]

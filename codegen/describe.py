@@ -44,10 +44,10 @@ def _step(step: Step, depth: int) -> list[str]:
     if isinstance(step, Kernel):
         return [*(f"{pad}# {t}" for t in step.title), *_kernel(step, depth)]
     if isinstance(step, Library):
-        operands = ", ".join(b for b, _ in step.operands)
+        operands, targets = (", ".join(b for b, _ in places) for places in (step.operands, step.targets))
         return [
             *(f"{pad}# {t}" for t in step.title),
-            f"{pad}{step.target[0]} = {step.routine}({operands}; {', '.join(f'{k}={v}' for k, v in step.attrs)})",
+            f"{pad}{targets} = {step.routine}({operands}; {', '.join(f'{k}={v}' for k, v in step.attrs)})",
         ]
     if isinstance(step, Loop):
         head = f"{pad}repeat {step.name}" + (

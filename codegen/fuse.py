@@ -21,6 +21,8 @@ from .program import Axis, Offset
 
 LEAVES = {"var", "bound"}
 BARRIERS = {"contract", "scatter", "recurrence", "loop", "branch", "library"}
+SEVERAL = {"loop", "branch", "library"}          # have no value of their own but several results
+WHOLE = SEVERAL | {"contract"}                   # read whole buffers
 MOVING = {"slice", "place", "concat", "gather", "update"}
 CHEAP = {
     "add",
@@ -127,7 +129,7 @@ def stored_nodes(outputs: list[Expr]) -> list[Expr]:
     for node in order:
         if node.op in BARRIERS:
             wanted.add(node)
-            if node.op in ("contract", "loop", "branch"):
+            if node.op in WHOLE:
                 wanted.update(node.args)
         elif node.op == "item":
             wanted.add(node)
@@ -196,7 +198,7 @@ def _map_root(node: Expr, stored: Iterable[Expr]) -> Root:
 def _barrier(node: Expr, stored: Iterable[Expr]) -> Root:
     root = Root(node, node, node.shape or ())
     for arg in node.args:
-        found = {arg: {()}} if node.op in ("contract", "loop", "branch") else demands_of(arg, arg.shape, stored, node)
+        found = {arg: {()}} if node.op in WHOLE else demands_of(arg, arg.shape, stored, node)
         for source, indices in found.items():
             root.demands.setdefault(source, set()).update(indices)
     return root

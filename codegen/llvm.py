@@ -18,8 +18,10 @@ from ..dsl.errors import CompileError
 from ..dsl.size import Dim, product, symbol
 from .abi import ARGUMENTS
 from .chunks import COMBINE_ROWS, combine_kernel, is_cut, quantum
+from .lapack import calls_of
 from .llvm_function import Function
 from .llvm_kernel import KernelWriter
+from .llvm_library import core_counts, function_name, host_description, library_functions, runs_natively
 from .llvm_routines import Routines
 from .llvm_support import GEMM, SHARING
 from .program import Branch, Kernel, Library, Loop, Program, Step, walk_steps
@@ -52,8 +54,10 @@ def write_llvm(program: Program) -> str:
     entry = Entry(program)
     body = entry.write()
     declarations = sorted(intrinsics | routines.declarations | entry.f.intrinsics)
-    gemm = [GEMM] if any(isinstance(s, Library) for s in walk_steps(program.steps)) else []
-    return "\n".join([*declarations, "", SHARING, *gemm, *routines.definitions.values(), *kernels, body, *_ATTRIBUTES])
+    steps = [s for s in walk_steps(program.steps) if isinstance(s, Library)]
+    library = [GEMM] * any(s.routine == "gemm" for s in steps) + library_functions(program, steps) + entry.texts
+    functions = [SHARING, *library, *routines.definitions.values(), *kernels, body]
+    return "\n".join([*declarations, "", *functions, *_ATTRIBUTES])
 
 
 def combines(program: Program, kernel: Kernel) -> list[Kernel]:
@@ -79,6 +83,7 @@ class Entry:
         self.program = program
         self.f = Function(program.sizes)
         self.numbers = {name: k for k, name in enumerate(program.buffers)}
+        self.texts: list[str] = []                         # constants that tell the host of its steps
 
     def write(self) -> str:
         f = self.f
@@ -151,7 +156,10 @@ class Entry:
             length = size(step.attr("count") * BYTES[dtype])  # type: ignore[operator]
             self._copy(target, operands[0], length)
             return
-        if step.routine != "gemm" or dtype not in ("float32", "float64"):
+        if step.routine != "gemm":
+            (self.routine if runs_natively(self.program, step) else self.host)(step)
+            return
+        if dtype not in ("float32", "float64"):
             raise CompileError(f"the CPU target has no library routine {step.routine} on {dtype}")
         name = "dgemm" if dtype == "float64" else "sgemm"
         dims = [step.attr(key) for key in ("m", "n", "k", "batch", "stride_a", "stride_b", "stride_c")]
@@ -161,6 +169,32 @@ class Entry:
             f"call void @run_{name}(ptr {target}, ptr {operands[0]}, ptr {operands[1]}, {numbers}, {turned}, "
             "ptr %blas, ptr %args, ptr %pending, i64 %thread)"
         )
+
+    def routine(self, step: Library) -> None:
+        """Call the function of a routine that LAPACK or BLAS computes."""
+        size, results = self.f.size, core_counts(step, "results")
+        places = [*step.targets[: len(results)], *step.operands]
+        counts = results + core_counts(step, "shapes")
+        words = [f"ptr {self._pointer(*p)}, i64 {size(c)}" for p, c in zip(places, counts, strict=True)]
+        words += [f"ptr {self._pointer(*p)}" for p in step.targets[len(results) :]]
+        words += [f"i64 {size(d)}" for d in (*calls_of(step)[1].values(), product(step.attr("batch")))]  # type: ignore[arg-type]
+        self.f.line(f"call void @{function_name(self.program, step)}({', '.join(words)}, "
+                    "ptr %blas, ptr %pending, i64 %thread)")
+
+    def host(self, step: Library) -> None:
+        """Call back into the host: it reads what to do from a text, pointers and sizes."""
+        text, sizes = host_description(self.program, step)
+        data = text.encode() + b"\0"
+        name, count = f"@host.text.{len(self.texts)}", len(step.operands) + len(step.targets) + len(sizes)
+        escaped = "".join(f"\\{byte:02X}" for byte in data)
+        self.texts.append(f'{name} = internal constant [{len(data)} x i8] c"{escaped}"')
+        words = "%" + self.f.fresh("words")
+        self.f.scopes[0].before.append(f"{words} = alloca [{count} x i64]")
+        values = [self.f.emit(f"ptrtoint ptr {self._pointer(*p)} to i64") for p in (*step.operands, *step.targets)]
+        for k, value in enumerate([*values, *map(self.f.size, sizes)]):
+            place = self.f.emit(f"getelementptr i64, ptr {words}, i64 {k}")
+            self.f.line(f"store i64 {value}, ptr {place}")
+        self.f.line(f"call void @run_host(ptr {name}, ptr {words}, ptr %blas, ptr %pending, i64 %thread)")
 
     # ---- control flow -------------------------------------------------------------------------------------------
     def _scalar(self, buffer: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from ..dsl import ops, primitives
 from ..dsl.node import Expr, make, rebuild, rewrite, toposort
 from .contractions import lower_contraction
+from .library import canonical
 from .machine import LIBM
 from .mathematics import routine
 
@@ -25,7 +26,7 @@ def lowered(outputs: list[Expr], words: dict[Expr, Expr] | None = None) -> list[
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
         result = _rule(node, args, words)
         said = rebuild(node, args)
-        if result is not said and all(result is not a for a in args):
+        if result is not said and all(result is not a for a in args) and node.op not in ("item", "library"):
             words.setdefault(result, said)
         return result
 
@@ -51,6 +52,11 @@ def _with_transposes(outputs: list[Expr]) -> list[Expr]:
 def _rule(node: Expr, args: tuple[Expr, ...], words: dict[Expr, Expr]) -> Expr:
     if node.op == "contract":
         return lower_contraction(node, args)
+    if node.op == "library":
+        ready = canonical(node, args)
+        return _again(ready, args, words) if ready.op == "pack" else ready
+    if node.op == "item" and args[0].op == "pack":
+        return args[0].args[node.attrs[0]]
     if node.op in ("logsumexp", "softmax"):
         return _of_exponentials(node, args[0], words)
     node = rebuild(node, args)

@@ -89,7 +89,7 @@ def touched(step: Step) -> set[str]:
             b for c in step.combine for b in _pair(c)
         }
     if isinstance(step, Library):
-        return {b for b, _ in step.operands} | {step.target[0]}
+        return {b for b, _ in step.operands + step.targets}
     if isinstance(step, Loop):
         named = {b for b in (step.count, step.index, step.condition) if isinstance(b, str)} | {
             b for pair in step.swaps for b in pair

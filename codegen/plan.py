@@ -12,8 +12,9 @@ from ..dsl.primitives import elementwise, slice_
 from ..dsl.prune import pruned
 from ..dsl.size import Size
 from .contractions import gemm_attrs
-from .fuse import LEAVES, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
+from .fuse import LEAVES, SEVERAL, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
 from .lane_folds import lane_fold_kernel
+from .library import library_step, result_word
 from .lower import fused_products, lowered
 from .memory import planned
 from .names import Names
@@ -91,7 +92,7 @@ def graph_steps(
 
 def _store(nodes: Sequence[Expr], context: Context) -> None:
     for node in nodes:
-        if node not in context.stored and node.op not in ("loop", "branch"):
+        if node not in context.stored and node.op not in SEVERAL:
             context.store(node, _wish(node, context))
 
 
@@ -119,7 +120,7 @@ def _roots(results: Sequence[Expr], context: Context, given: set[Expr]) -> list[
     """A root for every stored node that is to be computed, arguments before users."""
     roots = []
     for node in toposort(results):
-        if node.op in ("loop", "branch"):
+        if node.op in SEVERAL:
             root = root_of(node, context.stored)
             root.items = tuple(n for n in context.stored if n.op == "item" and n.args[0] is node)
             roots.append(root)
@@ -171,6 +172,8 @@ def _wish(node: Expr, context: Context) -> str:
     if said.op == "contract":
         names = [_name_of(x, context) for x in said.args]
         return "_".join(names) if all(names) and len("".join(names)) < 24 else "matmul"
+    if node.op == "item" and node.args[0].op == "library":
+        return result_word(node)
     if node.op != "reduce":
         return {"multiply": "scaled", "add": "summed"}.get(node.op, node.op)
     op, axes = node.attrs
@@ -205,6 +208,8 @@ def _steps(cluster: Cluster, context: Context) -> list[Step]:
         return branch_steps(node, context, graph_steps)
     if cluster.kind == "loop":
         return loop_steps(node, context, graph_steps)
+    if cluster.kind == "library":
+        return [library_step(node, context)]
     title = tuple(titles(cluster, context))
     name = f"kernel_{context.number()}"
     if cluster.kind == "contract":

@@ -237,11 +237,13 @@ class Kernel:
 @dataclass(frozen=True, slots=True)
 class Library:
     """A library routine on whole buffers, such as gemm: `operands` are (buffer, offset) read, `target` (buffer,
-    offset) written.
+    offset) written, and so are `others`: further results, then scratch memory of the routine.
 
     gemm: target[b] (m x n) = op(A[b]) @ op(B[b]) for b < batch, row-major; `attrs` holds trans_a, trans_b (bool), m,
     n, k, batch (Dim) and stride_a, stride_b, stride_c (Dim, elements between batches; 0 repeats). copy: target buffer
-    = operand buffer, elementwise, `attrs` holds count.
+    = operand buffer, elementwise, `attrs` holds count. Any other routine is a row of dsl/library.py; `attrs` holds
+    static (names and values), shapes (of the operands), results (shapes of the results), batch (the leading
+    sizes that all shapes have) and flops (Dim).
     """
 
     name: str
@@ -250,6 +252,12 @@ class Library:
     operands: tuple[tuple[str, Dim], ...]
     target: tuple[str, Dim]
     attrs: tuple[tuple[str, object], ...] = ()
+    others: tuple[tuple[str, Dim], ...] = ()
+
+    @property
+    def targets(self) -> tuple[tuple[str, Dim], ...]:
+        """All that is written."""
+        return (self.target, *self.others)
 
     def attr(self, key: str) -> object:
         return dict(self.attrs)[key]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
+from .library import result_count
 from .node import FUNCTIONS, Constant, Expr
 from .phrase_rows import folded, row_phrase, unbroadcast, unstopped
 from .size import Dim, Size, floordiv, product, same, same_shape
@@ -75,6 +76,9 @@ def _is_default(value: Any, default: Any) -> bool:
 def _item(node: Expr) -> Phrase:
     """One of several results; of a call for several derivatives, that derivative."""
     call, index = node.args[0], node.attrs[0]
+    if call.op == "library":
+        words = Phrase(call.attrs[0], call.args, {k: v for k, v in call.attrs[1] if v is not False})
+        return words if result_count(call) == 1 else Phrase("item", (words, index))
     if call.op != "call":
         return Phrase("item", (call, index))
     words = _call(call)

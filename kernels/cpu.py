@@ -49,7 +49,7 @@ def layout(program: Program) -> dict[str, Any]:
         "workspace": render(program.workspace),
         "cost": cost,
         "errors": list(program.errors),
-        "blas": any(isinstance(s, Library) for s in walk_steps(program.steps)),
+        "libraries": sorted({s.routine for s in walk_steps(program.steps) if isinstance(s, Library)} - {"copy"}),
     }
 
 
@@ -83,10 +83,10 @@ class CpuProgram:
         self._bound: dict[tuple[int, ...], Bound] = {}
         self._arenas: list[np.ndarray] = []
         self._blas = 0
-        if facts["blas"]:
+        if facts["libraries"]:
             from .blas import table
 
-            self._blas = table()
+            self._blas = table(tuple(facts["libraries"]) != ("gemm",))
 
     @staticmethod
     def build(program: Program) -> CpuProgram:

@@ -231,6 +231,12 @@ class CupyDevice:
         self.arrays, self.functions = cupy, functions
         self.index = np.int32 if index == "int" else np.int64
 
+    @property
+    def scipy(self) -> Any:
+        import cupyx.scipy.linalg  # type: ignore[import-not-found]
+
+        return cupyx.scipy
+
     def empty(self, name: str, dtype: str, count: int) -> Any:
         return self.arrays.empty(count, np.dtype(dtype))
 

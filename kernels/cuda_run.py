@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..codegen import library_meaning
 from ..codegen.cuda import CudaText
 from ..codegen.cuda_plan import (
     Action,
@@ -25,14 +26,16 @@ from ..codegen.cuda_plan import (
     itemsize,
 )
 from ..codegen.program import Library, Loop, Program
-from ..dsl.errors import CompileError
-from ..dsl.size import evaluate, product
+from ..dsl.size import Size, evaluate, product
 
 
 class Device(Protocol):
-    """Where a plan runs: `arrays` is NumPy or a module with its interface."""
+    """Where a plan runs: `arrays` is NumPy or a module with its interface, `scipy` SciPy or one with its."""
 
     arrays: Any
+
+    @property
+    def scipy(self) -> Any: ...
 
     def empty(self, name: str, dtype: str, count: int) -> Any:
         """A flat array of `count` elements for the buffer `name`, not initialised."""
@@ -160,7 +163,22 @@ class Execution:
             start, first = evaluate(start, self.sizes), evaluate(first, self.sizes)
             self.buffers[target][first : first + count] = self.buffers[source][start : start + count]
         else:
-            raise CompileError(f"CUDA has no library routine {step.routine!r}; it has gemm and copy")
+            self._routine(step)
+
+    def _routine(self, step: Library) -> None:
+        """A function of `library_meaning` on the device's arrays."""
+        np, shapes, results = self.device.arrays, step.attr("shapes"), step.attr("results")
+        operands = [self.buffers[name].reshape(self._value(shape))
+                    for (name, _), shape in zip(step.operands, shapes, strict=True)]  # type: ignore[call-overload]
+        static: dict[str, Any] = {k: self._value(v) for k, v in dict(step.attr("static")).items()}  # type: ignore[call-overload]
+        found = getattr(library_meaning, step.routine)(np, self.device.scipy, *operands, **static)
+        library_meaning.put(np, found, *(self.buffers[name] for name, _ in step.targets[: len(results)]))  # type: ignore[arg-type]
+
+    def _value(self, value: Any) -> Any:
+        """A static value with sizes as numbers."""
+        if isinstance(value, tuple):
+            return [self._value(v) for v in value]
+        return evaluate(value, self.sizes) if isinstance(value, Size) else value
 
     def _gemm(self, step: Library) -> None:
         m, n, k, batch = (self._attr(step, name) for name in ("m", "n", "k", "batch"))

@@ -222,6 +222,20 @@ def _contract(node: Expr, sizes: Sizes, a: np.ndarray, b: np.ndarray) -> Any:
     return np.einsum(f"{labels_a},{labels_b}->{labels_out}", a, b, optimize=True)
 
 
+def _library(node: Expr, sizes: Sizes, *operands: np.ndarray) -> Any:
+    from .host import compute
+
+    name, static = node.attrs
+    return compute(name, list(operands), {k: static_value(v, sizes) for k, v in static})
+
+
+def static_value(value: Any, sizes: Sizes) -> Any:
+    """A static value of a library routine, with sizes as numbers."""
+    if isinstance(value, tuple):
+        return [static_value(v, sizes) for v in value]
+    return size_of(value, sizes) if isinstance(value, Size) else value
+
+
 def _recurrence(node: Expr, sizes: Sizes, a: np.ndarray, b: np.ndarray) -> Any:
     axis, reverse = node.attrs
     out = np.empty_like(b)
@@ -291,7 +305,7 @@ RULES: dict[str, Rule] = {
     "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose,
     "slice": _slice, "place": _place, "concat": _concat, "update": _update,
     "gather": _gather, "scatter": _scatter,
-    "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
+    "reduce": _reduce, "contract": _contract, "library": _library, "recurrence": _recurrence,
     "logsumexp": _logsumexp, "softmax": _softmax,
     "pack": _pack, "item": _item, "loop": _loop, "branch": _branch, "bound": _bound,
 }

@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import scipy.linalg
 
 from pullback.codegen.cuda import CudaText, write_cuda
 from pullback.codegen.cuda_plan import Launch, chunk_counts, index_type, is_symbol, walk_launches
@@ -41,6 +42,7 @@ class EmulatedDevice:
     """NumPy arrays between guard zones, and launches of compiled texts."""
 
     arrays = np
+    scipy = scipy
 
     def __init__(
         self, library: ctypes.CDLL, first: int, names: list[str], index: str, poison: int, descending: bool, shift: int

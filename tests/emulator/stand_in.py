@@ -11,6 +11,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import scipy.linalg
 from emulator import build, global_functions
 
 from pullback.codegen.cuda import write_cuda
@@ -70,13 +71,20 @@ def install(monkeypatch, devices: int = 1) -> None:
     """Let `import cupy` find the stand-in, and "compile" texts to themselves."""
     cupy, cuda, function = ModuleType("cupy"), ModuleType("cupy.cuda"), ModuleType("cupy.cuda.function")
     cupy.asarray, cupy.ascontiguousarray, cupy.matmul, cupy.lib = on_device, on_device, np.matmul, np.lib
+    for name in ("array", "diag", "diagonal", "empty_like", "eye", "int32", "linalg", "ravel", "swapaxes", "tril",
+                 "where", "zeros_like"):
+        setattr(cupy, name, getattr(np, name))
     cupy.empty = lambda shape, dtype: np.full(shape, 0, dtype).view(DeviceArray)
     cupy.zeros = lambda shape, dtype: np.zeros(shape, dtype).view(DeviceArray)
     cuda.Device = lambda: SimpleNamespace(id=0, compute_capability="90")
     cuda.Event, cuda.runtime = Event, SimpleNamespace(getDeviceCount=lambda: devices)
     cuda.get_current_stream = lambda: SimpleNamespace(synchronize=lambda: None)
     cupy.cuda, cuda.function, function.Module = cuda, function, Module
-    for module in (cupy, cuda, function):
+    cupyx = ModuleType("cupyx")
+    cupyx.scipy, cupyx.__path__ = scipy, []
+    monkeypatch.setitem(sys.modules, "cupyx.scipy", scipy)
+    monkeypatch.setitem(sys.modules, "cupyx.scipy.linalg", scipy.linalg)
+    for module in (cupy, cuda, function, cupyx):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
     def compile_(self: CudaProgram, arch: str = "sm_90", index: str = "int") -> Cubin:

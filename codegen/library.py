@@ -1,0 +1,82 @@
+"""Library nodes (dsl/library.py) made ready for a plan, and planned as steps.
+
+`canonical` writes a node as its routine and all that a step has to know; a `reshape` of an operand is only another
+view of the same buffer. `library_step` gives results and scratch memory their buffers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..dsl.library import ROUTINES, batch_shape, flops_of, results_of, static_of
+from ..dsl.node import Expr, make, rebuild
+from .lapack import NATIVE, calls_of
+from .nest import Context
+from .program import Library
+
+# What results are called, by routine; others after the routine.
+WORDS = {"getrf": ("factors", "pivots"), "potrf": ("factor",), "getrs": ("solution",), "triangular": ("solution",)}
+
+
+def canonical(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    """`node` with arguments `args`: expanded into simpler routines (as a `pack`), or ready to be a step."""
+    name, static, *known = node.attrs
+    if known:
+        return rebuild(node, args)
+    expansion = ROUTINES[name].expansion
+    if expansion is not None:
+        return make("pack", tuple(expansion(*args, **dict(static))), (name,))
+    typed = rebuild(node, args)
+    results = tuple((r.dtype, r.shape) for r in results_of(typed))
+    facts = (tuple(a.shape for a in args), results, batch_shape(name, args), flops_of(name, args, **static_of(typed)))
+    return make("library", tuple(map(_viewed, args)), (name, static, *facts))
+
+
+def _viewed(x: Expr) -> Expr:
+    while x.op == "reshape" and x.args[0].shape:
+        x = x.args[0]
+    return x
+
+
+def result_word(item: Expr) -> str:
+    """A name for the buffer of a result."""
+    name, place = item.args[0].attrs[0], item.attrs[0]
+    words = WORDS.get(name, ())
+    return words[place] if place < len(words) else name
+
+
+def library_step(node: Expr, context: Context) -> Library:
+    """The step of a canonical library node."""
+    name, static, shapes, results, batch, flops = node.attrs
+    held = {n.attrs[0]: buffer for n, buffer in context.stored.items() if n.op == "item" and n.args[0] is node}
+    number = context.number()
+    buffers = [held.get(k) or context.temporary(f"{name}_{number}_{k}", dtype.name, shape)
+               for k, (dtype, shape) in enumerate(results)]
+    operands = tuple((context.stored[a], 0) for a in node.args)
+    step = Library(
+        f"{name}_{number}",
+        name,
+        (f"{', '.join(buffers)} = {_spelled(name, static, [b for b, _ in operands])}",),
+        operands,
+        (buffers[0], 0),
+        (("static", static), ("shapes", shapes), ("results", tuple(s for _, s in results)), ("batch", batch),
+         ("flops", flops)),
+        tuple((b, 0) for b in buffers[1:]),
+    )
+    return replace(step, others=step.others + _scratch(step, context, results[0][0]))
+
+
+def _scratch(step: Library, context: Context, dtype: np.dtype) -> tuple[tuple[str, int], ...]:
+    """Memory that the routine works in."""
+    if step.routine not in NATIVE:
+        return ()
+    native = NATIVE[step.routine]
+    dims = calls_of(step)[1]
+    return tuple((context.temporary(f"{step.name}_work", own or dtype.name, (count(dims),)), 0)
+                 for own, count in native.scratch)
+
+
+def _spelled(name: str, static: tuple[tuple[str, object], ...], operands: list[str]) -> str:
+    return f"{name}({', '.join([*operands, *(f'{k}={v}' for k, v in static)])})"

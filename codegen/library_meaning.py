@@ -1,0 +1,114 @@
+"""What each library routine computes, in NumPy and SciPy: a function of its name in dsl/library.py.
+
+`np` and `scipy` are those modules, or CuPy and cupyx.scipy; operands are arrays with their batch axes, static values
+come by name. Results are arrays, a tuple where there are several; NaN where there is no answer.
+
+These run on the reference, as host callbacks of native code, on CUDA, and as text in the module for Numba.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def listed(x: Any, core: int) -> Any:
+    """`x` with its batch axes as one."""
+    cut = x.ndim - core
+    return x.reshape((math.prod(x.shape[:cut]), *x.shape[cut:]))
+
+
+def attempt(function: Callable[..., Any], otherwise: Any) -> Any:
+    """`function()`, or NaN like `otherwise` where linear algebra fails (LinAlgError is a ValueError)."""
+    try:
+        return function()
+    except ValueError:
+        return otherwise * math.nan
+
+
+def put(np: Any, results: Any, *targets: Any) -> None:
+    """Write results into flat arrays."""
+    for target, result in zip(targets, results if isinstance(results, tuple) else (results,), strict=True):
+        target[...] = np.ravel(result)
+
+
+def potrf(np: Any, scipy: Any, a: Any) -> Any:
+    """The lower Cholesky factor; above it may be anything."""
+    factor = np.array(a)
+    for whole, out in zip(listed(a, 2), listed(factor, 2), strict=True):
+        out[...] = attempt(lambda a=whole: np.linalg.cholesky(np.tril(a) + np.tril(a, -1).T), whole)
+    return factor
+
+
+cholesky = potrf
+
+
+def getrf(np: Any, scipy: Any, a: Any) -> Any:
+    """LAPACK's factors of the transpose, as their transpose, and its pivots (from 1)."""
+    factors, pivots = np.empty_like(a), np.empty(a.shape[:-1], np.int32)
+    for k, matrix in enumerate(listed(a, 2)):
+        lu, swaps = scipy.linalg.lu_factor(matrix.T, check_finite=False)
+        listed(factors, 2)[k], listed(pivots, 1)[k] = lu.T, swaps + 1
+    return factors, pivots
+
+
+def getrs(np: Any, scipy: Any, factors: Any, pivots: Any, b: Any, trans: bool) -> Any:
+    """x with op(a) @ x = b for every row x and b; NaN where a pivot is zero."""
+    x = np.empty_like(b)
+    for k, out in enumerate(listed(x, 2)):
+        lu = listed(factors, 2)[k].T
+        swaps, given = listed(pivots, 1)[k] - 1, listed(b, 2)[k].T
+        solved = scipy.linalg.lu_solve((lu, swaps), given, 0 if trans else 1, check_finite=False)
+        out[...] = np.where((np.diagonal(lu) == 0).any(), math.nan, solved.T)
+    return x
+
+
+def solve(np: Any, scipy: Any, a: Any, b: Any, trans: bool) -> Any:
+    factors, pivots = getrf(np, scipy, a)
+    rows = getrs(np, scipy, factors, pivots, np.array(np.swapaxes(b, -1, -2)), trans)
+    return np.swapaxes(rows, -1, -2)
+
+
+def inv(np: Any, scipy: Any, a: Any) -> Any:
+    unit = np.eye(a.shape[-1], dtype=a.dtype) + np.zeros_like(a)
+    factors, pivots = getrf(np, scipy, a)
+    return getrs(np, scipy, factors, pivots, unit, True)
+
+
+def triangular(np: Any, scipy: Any, a: Any, b: Any, lower: bool, trans: bool, unit: bool) -> Any:
+    """x with op(a) @ x = b; NaN where the diagonal has a zero."""
+    x = np.empty_like(b)
+    for k, out in enumerate(listed(x, 2)):
+        whole = listed(a, 2)[k]
+        matrix = np.array(whole)
+        if not unit:
+            matrix += np.diag(np.where(np.diagonal(whole) == 0, math.nan, 0).astype(a.dtype))
+        out[...] = scipy.linalg.solve_triangular(matrix, listed(b, 2)[k], trans=int(trans), lower=lower,
+                                                 unit_diagonal=unit, check_finite=False)
+    return x
+
+
+def expm(np: Any, scipy: Any, a: Any) -> Any:
+    x = np.empty_like(a)
+    for whole, out in zip(listed(a, 2), listed(x, 2), strict=True):
+        out[...] = attempt(lambda a=whole: scipy.linalg.expm(a), whole)
+    return x
+
+
+def source(names: Iterable[str]) -> list[str]:
+    """The texts of the functions `names` and of those that they call."""
+    found: dict[str, str] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        function = globals().get(name)
+        if name in found or not inspect.isfunction(function):
+            continue
+        found[name] = inspect.getsource(function)
+        codes = [function.__code__]
+        for code in codes:
+            codes += [c for c in code.co_consts if inspect.iscode(c)]
+            waiting += code.co_names
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,237 @@
+"""Library steps as LLVM IR: a function for each routine, which calls LAPACK for every element of the batch, and the
+call of the host for routines without a Fortran pointer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..dsl.size import Dim, Size, product
+from .abi import HOST, ROUTINES
+from .lapack import NATIVE, calls_of
+from .program import Library, Program
+
+TYPES = {"float64": ("d", "double"), "float32": ("s", "float")}
+
+SUPPORT = """
+define internal void @fill_nan_TYPE(ptr %x, i64 %count) #0 {
+entry:
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %turn ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %turn, label %done
+turn:
+  %place = getelementptr TYPE, ptr %x, i64 %i
+  store TYPE 0x7FF8000000000000, ptr %place
+  %next = add i64 %i, 1
+  br label %head
+done:
+  ret void
+}
+
+define internal i1 @zero_on_diagonal_TYPE(ptr %x, i64 %n) #0 {
+entry:
+  %stride = add i64 %n, 1
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %turn ]
+  %more = icmp slt i64 %i, %n
+  br i1 %more, label %turn, label %none
+turn:
+  %step = mul i64 %i, %stride
+  %place = getelementptr TYPE, ptr %x, i64 %step
+  %value = load TYPE, ptr %place
+  %zero = fcmp oeq TYPE %value, 0.0
+  %next = add i64 %i, 1
+  br i1 %zero, label %found, label %head
+found:
+  ret i1 true
+none:
+  ret i1 false
+}
+"""
+
+
+def step_type(program: Program, step: Library) -> str:
+    """The dtype that a routine computes in: that of its first operand."""
+    return program.buffers[step.operands[0][0]].dtype
+
+
+def core_counts(step: Library, key: str) -> list[Dim]:
+    """Elements of one element of the batch, of each operand ('shapes') or result ('results')."""
+    cut, shapes = len(step.attr("batch")), step.attr(key)  # type: ignore[arg-type]
+    return [product(shape[cut:]) for shape in shapes]  # type: ignore[attr-defined]
+
+
+def function_name(program: Program, step: Library) -> str:
+    static = "".join(f"_{key}_{value}" for key, value in dict(step.attr("static")).items())  # type: ignore[call-overload]
+    calls, dims = calls_of(step)
+    ones = "".join(f"_{name}_1" for name, dim in dims.items() if isinstance(dim, int) and dim == 1)
+    return f"run_{step.routine}{static}{ones}_{TYPES[step_type(program, step)][0]}"
+
+
+def runs_natively(program: Program, step: Library) -> bool:
+    return step.routine in NATIVE and step_type(program, step) in TYPES
+
+
+class RoutineWriter:
+    """Prints the function that runs one routine: results, operands, scratch memory, integers, elements of the batch,
+    then what every step is given.
+    """
+
+    def __init__(self, program: Program, step: Library) -> None:
+        self.step, self.native = step, NATIVE[step.routine]
+        self.letter, self.type = TYPES[step_type(program, step)]
+        self.calls, self.dims = calls_of(step)
+        count = len(step.attr("results"))  # type: ignore[arg-type]
+        kinds = [self.memory(program, name) for name, _ in step.targets]
+        self.memories = {f"t{k}": kind for k, kind in enumerate(kinds[:count])}
+        self.memories |= {f"o{k}": self.memory(program, name) for k, (name, _) in enumerate(step.operands)}
+        self.scratch = [f"s{k}" for k in range(len(kinds) - count)]
+        self.name = function_name(program, step)
+
+    def memory(self, program: Program, name: str) -> str:
+        dtype = program.buffers[name].dtype
+        return TYPES[dtype][1] if dtype in TYPES else "i" + dtype.lstrip("uint")
+
+    def write(self) -> str:
+        pointers = [f"ptr %{name}.all, i64 %{name}.count" for name in self.memories]
+        pointers += [f"ptr %{name}" for name in self.scratch]
+        integers = [f"i64 %{name}" for name in self.dims]
+        head = ", ".join([*pointers, *integers, "i64 %batch", "ptr %blas, ptr %pending, i64 %thread"])
+        entry, words = self.entry(), self.words()
+        body = [*self.copies(), *self.guard(), *self.called(), "br label %next"]
+        failed = [f"call void @fill_nan_{self.type}(ptr %{t}, i64 %{t}.count)"
+                  for t, kind in self.memories.items() if t.startswith("t") and kind == self.type]
+        lines = [f"define internal void @{self.name}({head}) noinline #0 {{", "entry:", *entry, *words,
+                 "br label %head", "head:",
+                 "%i = phi i64 [ 0, %prepare ], [ %i.next, %next ]", "%more = icmp slt i64 %i, %batch",
+                 "br i1 %more, label %turn, label %done", "turn:", *self.places(), *body,
+                 "failed:", *failed, "br label %next",
+                 "next:", "%i.next = add i64 %i, 1", "br label %head", "done:", "ret void", "}", ""]
+        return "\n".join(lines)
+
+    def entry(self) -> list[str]:
+        """Thread 0 runs the routine, unless there is nothing to compute."""
+        lines = ["store i64 1, ptr %pending", "%info = alloca i32", "%one = alloca " + self.type,
+                 f"%ints = alloca [{max(1, len(self.integers()))} x i32]",
+                 f"%chars = alloca [{max(1, len(self.characters()))} x i8]", "%go.0 = icmp eq i64 %thread, 0"]
+        for k, name in enumerate(self.dims):
+            lines += [f"%some.{k} = icmp sgt i64 %{name}, 0", f"%go.{k + 1} = and i1 %go.{k}, %some.{k}"]
+        return [*lines, f"br i1 %go.{len(self.dims)}, label %prepare, label %done", "prepare:"]
+
+    def tokens(self) -> list[str]:
+        return [token for call in self.calls for token in call.split()[1:]]
+
+    def integers(self) -> list[str]:
+        return list(dict.fromkeys(t for t in self.tokens() if t in self.dims or t.lstrip("-").isdigit()))
+
+    def characters(self) -> list[str]:
+        return list(dict.fromkeys(t for t in self.tokens() if t.startswith("'")))
+
+    def words(self) -> list[str]:
+        """What the calls point to: integers, characters, the number one."""
+        lines = [f"store {self.type} 1.0, ptr %one", "store i32 0, ptr %info"]
+        for k, token in enumerate(self.integers()):
+            value = token if token not in self.dims else f"%{token}.narrow"
+            if token in self.dims:
+                lines.append(f"{value} = trunc i64 %{token} to i32")
+            lines += [f"%int.{k} = getelementptr i32, ptr %ints, i64 {k}", f"store i32 {value}, ptr %int.{k}"]
+        for k, token in enumerate(self.characters()):
+            lines += [f"%char.{k} = getelementptr i8, ptr %chars, i64 {k}", f"store i8 {ord(token[1])}, ptr %char.{k}"]
+        for name in dict.fromkeys(call.split()[0] for call in self.calls):
+            lines += [f"%{name}.slot = getelementptr ptr, ptr %blas, i64 {ROUTINES.index(self.letter + name)}",
+                      f"%{name} = load ptr, ptr %{name}.slot"]
+        return lines
+
+    def places(self) -> list[str]:
+        """Where the memory of element i of the batch lies."""
+        lines = []
+        for name, kind in self.memories.items():
+            lines += [f"%{name}.step = mul i64 %i, %{name}.count",
+                      f"%{name} = getelementptr {kind}, ptr %{name}.all, i64 %{name}.step"]
+        return lines
+
+    def copies(self) -> list[str]:
+        lines = []
+        for k, start in enumerate(self.native.starts):
+            if start is not None:
+                size = 8 if self.type == "double" else 4
+                lines += [f"%bytes.{k} = mul i64 %o{start}.count, {size}",
+                          f"call void @llvm.memmove.p0.p0.i64(ptr %t{k}, ptr %o{start}, i64 %bytes.{k}, i1 false)"]
+        return lines
+
+    def guard(self) -> list[str]:
+        if not self.native.diagonal(**dict(self.step.attr("static"))):  # type: ignore[call-overload]
+            return []
+        return [f"%zero = call i1 @zero_on_diagonal_{self.type}(ptr %o0, i64 %n)",
+                "br i1 %zero, label %failed, label %regular", "regular:"]
+
+    def called(self) -> list[str]:
+        lines = []
+        for k, call in enumerate(self.calls):
+            name, *tokens = call.split()
+            lines.append(f"call void %{name}({', '.join('ptr ' + self.argument(t) for t in tokens)})")
+            if self.native.fails:
+                lines += [f"%info.{k} = load i32, ptr %info", f"%bad.{k} = icmp ne i32 %info.{k}, 0",
+                          f"br i1 %bad.{k}, label %failed, label %good.{k}", f"good.{k}:"]
+        return lines
+
+    def argument(self, token: str) -> str:
+        if token in self.integers():
+            return f"%int.{self.integers().index(token)}"
+        return f"%char.{self.characters().index(token)}" if token.startswith("'") else f"%{token}"
+
+
+HOST_CALL = f"""
+define internal void @run_host(ptr %text, ptr %words, ptr %blas, ptr %pending, i64 %thread) noinline #0 {{
+entry:
+  store i64 1, ptr %pending
+  %first = icmp eq i64 %thread, 0
+  br i1 %first, label %run, label %done
+run:
+  %slot = getelementptr ptr, ptr %blas, i64 {ROUTINES.index(HOST)}
+  %host = load ptr, ptr %slot
+  call void %host(ptr %text, ptr %words)
+  br label %done
+done:
+  ret void
+}}
+"""
+
+
+def host_description(program: Program, step: Library) -> tuple[str, list[Dim]]:
+    """What the host is told of a step: a text, and the sizes that go with it. Shapes and static sizes are places among
+    the sizes, `{"size": k}`.
+    """
+    sizes: list[Dim] = []
+
+    def place(dim: Dim) -> dict[str, int]:
+        sizes.append(dim)
+        return {"size": len(sizes) - 1}
+
+    def value(v: Any) -> Any:
+        return place(v) if isinstance(v, Size) else [value(e) for e in v] if isinstance(v, tuple) else v
+
+    names = [*step.operands, *step.targets]
+    shapes = [*step.attr("shapes"), *step.attr("results")]  # type: ignore[misc]
+    facts = {
+        "routine": step.routine,
+        "operands": len(step.operands),
+        "arrays": [[program.buffers[name].dtype, [place(d) for d in shape]]
+                   for (name, _), shape in zip(names, shapes, strict=True)],
+        "static": {key: value(v) for key, v in dict(step.attr("static")).items()},  # type: ignore[call-overload]
+    }
+    return json.dumps(facts), sizes
+
+
+def library_functions(program: Program, steps: list[Library]) -> list[str]:
+    """The functions that the library steps of a program call."""
+    own = [s for s in steps if s.routine not in ("gemm", "copy")]
+    native = {function_name(program, s): s for s in own if runs_natively(program, s)}
+    kinds = {TYPES[step_type(program, s)][1] for s in native.values()}
+    texts = [SUPPORT.replace("TYPE", kind) for kind in sorted(kinds)]
+    texts += [RoutineWriter(program, step).write() for step in native.values()]
+    return texts + [HOST_CALL] * (len([s for s in own if not runs_natively(program, s)]) > 0)
