@@ -82,6 +82,19 @@ def log_sigmoid(op: Ops, x: Value) -> Value:
     return op.negative(op.softplus(op.negative(x)))
 
 
+def log1mexp(op: Ops, x: Value) -> Value:
+    near = op.log(op.negative(op.expm1(x)))
+    return op.where(op.greater(x, -log(2)), near, op.log1p(op.subtract(0, op.exp(x))))
+
+
+def log_cosh(op: Ops, x: Value) -> Value:
+    """|x| + log1p(exp(-2|x|)) - log(2), which vanishes near 0; there log1p(cosh(x) - 1)."""
+    a = op.abs(x)
+    near = op.log1p(op.multiply(2, op.square(op.sinh(op.multiply(0.5, op.minimum(a, 1))))))
+    far = op.add(a, op.subtract(op.log1p(op.exp(op.multiply(-2, a))), log(2)))
+    return op.where(op.less(a, 1), near, far)
+
+
 def logit(op: Ops, x: Value) -> Value:
     rest = op.subtract(1, x)
     near = op.log1p(op.divide(op.subtract(x, rest), rest))
@@ -261,5 +274,6 @@ def find(name: str, dtype: np.dtype) -> Callable[..., Any] | None:
 _GENERAL: dict[str, Callable[..., Any]] = {
     f.__name__: f for f in (
         positive, sign, reciprocal, square, rsqrt, floor_divide, remainder,
-        logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, logit, xlogy, xlog1py,
+        logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, log1mexp, log_cosh,
+        logit, xlogy, xlog1py,
         sech, sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}

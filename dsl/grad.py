@@ -19,12 +19,14 @@ from .paths import check_paths, key, origins, remember
 from .primitives import broadcast_to, cast, show_shape, transpose
 from .rules import RULES, SMOOTH, edge, forward, reverse
 from .size import equal
+from .stable import stabilised
 from .surface import as_expr, surface
 
 
 # ---- the walks --------------------------------------------------------------------------------------------------
 def vjp_of(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr | None]:
     """The cotangent of each of `wrt`, given those of `outputs`; None where it is zero."""
+    outputs = stabilised(outputs, wrt)
     order = toposort(outputs)
     active = _active(order, wrt)
     found: dict[Expr, list[Expr]] = {}
@@ -51,6 +53,7 @@ def vjp_of(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Ex
 
 def jvp_of(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr | None]:
     """The tangent of each of `outputs`, given those of some nodes; None where it is zero."""
+    outputs = stabilised(outputs, list(tangents))
     order = toposort(outputs)
     active = _active(order, tangents)
     found: dict[Expr, Any] = dict(tangents)

@@ -40,6 +40,17 @@ def log_sigmoid(x: Array) -> Array:
     return -softplus(-x)
 
 
+def log1mexp(x: Array) -> Array:
+    return np.where(x > -0.6931471805599453, np.log(-np.expm1(x)), np.log1p(0 - np.exp(x)))
+
+
+def log_cosh(x: Array) -> Array:
+    """|x| + log1p(exp(-2|x|)) - log(2), which vanishes near 0; there log1p(cosh(x) - 1)."""
+    a = np.abs(x)
+    near = np.log1p(2 * np.sinh(np.minimum(a, 1) / 2) ** 2)
+    return np.where(a < 1, near, a + (np.log1p(np.exp(-2 * a)) - np.asarray(np.log(2), x.dtype)))
+
+
 def logit(x: Array) -> Array:
     """log(x / (1 - x)); near 1/2 the quotient rounds next to 1, so the distance from 1 is formed first."""
     return np.where(np.abs(x - 0.5) < 0.25, np.log1p((2 * x - 1) / (1 - x)), np.log(x / (1 - x)))

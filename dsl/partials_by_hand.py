@@ -100,6 +100,15 @@ def log_sigmoid_0(op: Ops, x: Value, r: Value) -> Value:
     return op.sigmoid(op.negative(x))
 
 
+def log1mexp_0(op: Ops, x: Value, r: Value) -> Value:
+    """-e^x / (1 - e^x); the zero added makes it -inf at 0 of either sign."""
+    return op.divide(-1.0, op.add(op.expm1(op.negative(x)), 0.0))
+
+
+def log_cosh_0(op: Ops, x: Value, r: Value) -> Value:
+    return op.tanh(x)
+
+
 def logit_0(op: Ops, x: Value, r: Value) -> Value:
     return op.divide(1.0, op.multiply(x, op.subtract(1.0, x)))
 

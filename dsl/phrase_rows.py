@@ -11,7 +11,8 @@ import numpy as np
 from . import ops
 from .adjoint import is_negative, negated, number
 from .node import Expr
-from .size import Size, product, same
+from .patterns import counts_elements
+from .size import same
 from .words import Phrase
 
 _ALL = slice(None)
@@ -81,14 +82,7 @@ def _times(factor: Any, x: Any) -> Phrase:
 
 def _mean(x: Expr, y: Expr) -> Phrase | None:
     """`mean(a)` for `sum(a)/n`; None for any other quotient."""
-    count = y.args[0] if y.op == "broadcast" else y
-    if x.op != "reduce" or x.attrs[0] != "add":
-        return None
-    elements = product(x.args[0].shape[a] for a in x.attrs[1])
-    said = count.attrs[0] if count.op == "size" else number(count)
-    if said is None or not (same(said, elements) if isinstance(said, Size) else said == elements):
-        return None
-    return folded("mean", x)
+    return folded("mean", x) if counts_elements(y, x) else None
 
 
 def folded(name: str, node: Expr) -> Phrase:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from .adjoint import linear, negated, scale, summed, total
 from .node import Expr, make
-from .primitives import broadcast, reduce, reshape
+from .primitives import broadcast, reduce, reshape, scalar
 from .size import same
 
 
@@ -28,6 +30,13 @@ def logsumexp(x: Expr, axes: tuple[int, ...]) -> Expr:
 def softmax(x: Expr, axes: tuple[int, ...]) -> Expr:
     """exp(x - logsumexp(x)) along `axes`, without the digits that the difference of large numbers loses."""
     return make("softmax", (x,), (tuple(sorted(axes)),), x.dtype, x.shape)
+
+
+def log_softmax(x: Expr, axes: tuple[int, ...]) -> Expr:
+    """log(softmax(x)) along `axes` without its underflow; -inf where all elements are -inf."""
+    total = logsumexp(x, axes)
+    finite = scalar("where", scalar("equal", total, -np.inf), 0, total)
+    return scalar("subtract", x, _spread(finite, x, axes))
 
 
 def logsumexp_forward(node: Expr, tangents: Sequence[Expr | None]) -> Expr:

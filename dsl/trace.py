@@ -17,6 +17,7 @@ from .node import Expr, is_own, make, rewrite, toposort, where
 from .paths import derivative_name
 from .primitives import cast, transpose
 from .size import Dim, Guards, Size, tracing
+from .stable import Change, stabilised, switched
 from .surface import as_expr, size_value, specialize
 
 
@@ -36,7 +37,7 @@ class Kind:
 class Traced:
     """A typed graph. `inputs` are the variables as they lie in memory (an F-ordered array by its transpose),
     `symbols` the size symbols of each input's axes in memory order, `structure` the nest of the results, `names` what
-    they may be called.
+    they may be called, `changes` what the rules of `stable` replaced.
     """
 
     inputs: list[Expr]
@@ -45,6 +46,7 @@ class Traced:
     structure: Any
     guards: Guards
     names: list[str] = field(default_factory=list)
+    changes: tuple[Change, ...] = ()
 
     def sizes_of(self, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
         """The value of every size symbol for inputs of these shapes in memory order."""
@@ -57,9 +59,12 @@ class Traced:
 
 
 def trace(
-    build: Callable[[list[Expr]], Any], names: Sequence[str], kinds: Sequence[Kind], shapes: Sequence[tuple[int, ...]]
+    build: Callable[[list[Expr]], Any], names: Sequence[str], kinds: Sequence[Kind], shapes: Sequence[tuple[int, ...]],
+    stable: bool = True,
 ) -> Traced:
-    """Run `build` on typed variables of the given kinds; `shapes` (in memory order) are those of the present call."""
+    """Run `build` on typed variables of the given kinds; `shapes` (in memory order) are those of the present call.
+    `stable`: whether naive formulas are replaced (see `stable`).
+    """
     guards = Guards()
     leaves, inputs, symbols = [], [], []
     count = 0
@@ -75,7 +80,7 @@ def trace(
         symbols.append(tuple(dims))
         leaves.append(transpose(variable, tuple(reversed(range(len(dims))))) if kind.order == "F" else variable)
     try:
-        with tracing(guards):
+        with tracing(guards), switched(stable) as changes:
             built = build(leaves)
             found, structure = nest.flatten(built)
             paths = nest.leaf_names(built, "")
@@ -86,11 +91,12 @@ def trace(
                 free = next(n for n in toposort([untyped]) if n.op == "var" and n.dtype is None)
                 raise PullbackError(f"the result {untyped} contains the variable {free.attrs[0]!r}, which is no "
                                     f"argument{where(untyped)}: pass it as an argument")
-            outputs = undone(with_sizes([*outputs, *inputs], guards))
+            outputs = stabilised(undone(with_sizes([*outputs, *inputs], guards)))
     except PullbackError as error:
         _locate(error)
         raise
-    return Traced(outputs[len(found):], outputs[: len(found)], symbols, structure, guards, called)
+    return Traced(outputs[len(found):], outputs[: len(found)], symbols, structure, guards, called,
+                  tuple(changes))
 
 
 def _key(path: str) -> str:

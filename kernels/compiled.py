@@ -17,6 +17,7 @@ import numpy as np
 from ..dsl import nest, size
 from ..dsl.errors import DeviceError, DTypeError, PullbackError, ShapeError
 from ..dsl.node import FUNCTIONS, Expr, rebuild, rewrite, toposort, where
+from ..dsl.stable import stabilised
 from ..dsl.surface import as_expr, size_value
 from ..dsl.trace import Kind, Traced, trace, variables_of
 from . import reference
@@ -35,10 +36,11 @@ class Compiled:
     """A compiled program; see `compile`. Call it on arrays; its members show what it does."""
 
     def __init__(self, target: Any, device: str = "auto", args: Sequence[Any] | None = None,
-                 donate: Sequence[Any] = (), precision: str | None = None) -> None:
+                 donate: Sequence[Any] = (), precision: str | None = None, stable: bool = True) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise DeviceError(f"device is 'cpu', 'cuda' or 'auto', not {device!r}")
         self.device, self.donate, self.precision, self._args = device, tuple(donate), precision, args
+        self.stable = bool(stable)
         self._entries: dict[Any, list[tuple[Traced, Any]]] = {}
         self._fast: dict[Any, tuple[Call, Any]] = {}
         self.log: list[dict[str, Any]] = []
@@ -132,7 +134,7 @@ class Compiled:
     def _make(self, key: tuple, binding: Binding, given: Sequence[Given]) -> tuple[Traced, Any]:
         device, kinds, _ = key
         reason = self._reason(key)
-        traced = trace(binding.builder, binding.names, kinds, [g.shape for g in given])
+        traced = trace(binding.builder, binding.names, kinds, [g.shape for g in given], self.stable)
         executable = build(traced) if device == "cpu" else _build_cuda(traced)
         self._entries.setdefault(key, []).append((traced, executable))
         inputs = list(zip(binding.names, given, strict=True))
@@ -239,7 +241,7 @@ class Compiled:
 
     def __reduce__(self) -> tuple:
         """Pickled as what it was made of; it is compiled, or found on disk, where it is loaded."""
-        return Compiled, (self.target, self.device, self._args, self.donate, self.precision)
+        return Compiled, (self.target, self.device, self._args, self.donate, self.precision, self.stable)
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__} for {self.device}, {len(self.log)} compilations>"
@@ -304,13 +306,14 @@ def _build_cuda(traced: Traced) -> Any:
 
 
 def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None, donate: Sequence[Any] = (),
-            precision: str | None = None) -> Compiled:
+            precision: str | None = None, stable: bool = True) -> Compiled:
     """Compile an expression, a nest of expressions or a Python function into fused kernels.
 
     `device`: 'cpu', 'cuda', or 'auto' (where the inputs live). Expressions are called by variable name, `f(w=W, x=X)`;
     `args` fixes a positional order. Functions keep their signature. Inputs are arrays, Python numbers or nests of them;
-    results are new NumPy arrays (CuPy on CUDA) in the same nest. Raises TypeError for a wrong argument name,
-    DTypeError, ShapeError, DeviceError.
+    results are new NumPy arrays (CuPy on CUDA) in the same nest. `stable`: naive formulas such as log(1 + exp(x))
+    are computed by operations that neither overflow nor cancel; `explain` lists them, False leaves them as written.
+    Raises TypeError for a wrong argument name, DTypeError, ShapeError, DeviceError.
 
     >>> import numpy as np, pullback as pb
     >>> f = pb.compile(pb.Var('w') @ pb.Var('x') + pb.Var('b'))
@@ -319,7 +322,7 @@ def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None
     """
     if isinstance(target, Compiled):
         return target
-    return Compiled(target, device, args, donate, precision)
+    return Compiled(target, device, args, donate, precision, stable)
 
 
 def evaluate(expression: Expr, device: str = "cpu") -> Any:
@@ -338,7 +341,7 @@ def evaluate(expression: Expr, device: str = "cpu") -> Any:
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
         return size_value(size.fix(node.attrs[0]), node.dtype) if node.op == "size" else rebuild(node, args)
 
-    known = rewrite([expression], rule)[0]
+    known = stabilised(rewrite([expression], rule))[0]
     if device == "cpu" and all(not node.shape for node in toposort([known])):
         result = reference.evaluate([known], {}, {})[0]          # a handful of scalars is not worth a compilation
     else:

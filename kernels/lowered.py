@@ -33,7 +33,8 @@ class Lowered:
 
     def __init__(self, compiled: Compiled, binding: Binding, given: Sequence[Given]) -> None:
         self._compiled, self._binding = compiled, binding
-        self.traced = trace(binding.builder, binding.names, [g.kind for g in given], [g.shape for g in given])
+        self.traced = trace(binding.builder, binding.names, [g.kind for g in given], [g.shape for g in given],
+                            compiled.stable)
         self.values = self.traced.sizes_of([g.shape for g in given])
         self.given = list(given)
         self._program: Program | None = None

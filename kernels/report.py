@@ -33,7 +33,7 @@ def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
         f"workspace {_workspace(program, traced.guards.values)}",
     ]
     lines.append(f"bytes read {render(total.read)}, written {render(total.written)}; flops {render(total.flops)}")
-    lines += [*_sizes(traced), *_input_copies(copies), *_result_copies(program)]
+    lines += [*_sizes(traced), *_changes(traced), *_input_copies(copies), *_result_copies(program)]
     return "\n".join(lines) + "\n"
 
 
@@ -82,6 +82,12 @@ def _sizes(traced: Traced) -> list[str]:
         if not isinstance(dim, int)
     ]
     return [f"sizes: {', '.join(found)}"] if found else []
+
+
+def _changes(traced: Traced) -> list[str]:
+    """What was computed in another way than the user wrote it."""
+    lines = [f"  {c.rule.before} as {c.rule.after}" + (f" ({c.lines[0]})" if c.lines else "") for c in traced.changes]
+    return ["kept stable (stable=False computes what was written):", *lines] if lines else []
 
 
 def _input_copies(copies: Mapping[str, str]) -> list[str]:
