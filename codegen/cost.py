@@ -6,13 +6,29 @@ from cache). Flops: one for a floating operation, two for fma, and a fixed numbe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..dsl import size
 from ..dsl.size import Dim
 from .machine import MACHINE
-from .memory import buffer_bytes
-from .program import Branch, For, Kernel, Let, Library, Load, Loop, Program, Step, Stmt, Store, Update, walk_stmts
+from .memory import buffer_bytes, itemsize
+from .program import (
+    Branch,
+    For,
+    Kernel,
+    Let,
+    Library,
+    Load,
+    Loop,
+    Offset,
+    Program,
+    Step,
+    Stmt,
+    Store,
+    Update,
+    walk_stmts,
+)
 
 ELEMENTARY = 20
 
@@ -52,15 +68,48 @@ def cost_of(program: Program, step: Step) -> Cost:
 
 
 def _kernel(program: Program, kernel: Kernel) -> Cost:
-    read = {s.buffer for s in walk_stmts(kernel.body) if isinstance(s, (Load, Update))}
-    written = {s.buffer for s in walk_stmts(kernel.body + kernel.end) if isinstance(s, (Store, Update))} | {
-        c.target for c in kernel.combine
-    }
+    combined = sum((buffer_bytes(program.buffers[c.target]) for c in kernel.combine), 0)
     return Cost(
-        _bytes(program, read),
-        _bytes(program, written),
+        _moved(program, kernel, kernel.body, (Load, Update)),
+        _moved(program, kernel, kernel.body + kernel.end, (Store, Update)) + combined,
         _flops(kernel.body, kernel.rows.extent) + len(kernel.accs) * kernel.rows.extent,
     )
+
+
+def _moved(program: Program, kernel: Kernel, stmts: tuple[Stmt, ...], kinds: tuple[type, ...]) -> Dim:
+    """Bytes of the buffers that statements of `kinds` touch: of one with a row for every turn of a loop that row, of
+    another the whole.
+    """
+    turns = _turn_values(program, kernel)
+    rows: dict[tuple[str, Offset], Dim] = {}
+    whole: set[str] = set()
+    for stmt, times in _repeated(stmts, kernel.rows.extent):
+        if isinstance(stmt, kinds):
+            at_turn = turns & {name for name, _ in stmt.offset.terms}              # type: ignore[attr-defined]
+            if at_turn:
+                rows[stmt.buffer, stmt.offset] = times                             # type: ignore[attr-defined]
+            else:
+                whole.add(stmt.buffer)                                             # type: ignore[attr-defined]
+    parts = (n * itemsize(program.buffers[b]) for (b, _), n in rows.items() if b not in whole)
+    return _bytes(program, whole) + sum(parts, 0)
+
+
+def _turn_values(program: Program, kernel: Kernel) -> set[str]:
+    """Names of values that follow from a scalar buffer, such as the number of a turn."""
+    found: set[str] = set()
+    for stmt in walk_stmts(kernel.begin + kernel.body):
+        scalar = isinstance(stmt, Load) and not program.buffers[stmt.buffer].shape
+        if scalar or isinstance(stmt, Let) and not found.isdisjoint(a for a in stmt.args if isinstance(a, str)):
+            found.add(stmt.name)                                                   # type: ignore[union-attr]
+    return found
+
+
+def _repeated(stmts: tuple[Stmt, ...], times: Dim) -> Iterator[tuple[Stmt, Dim]]:
+    """Every statement with how often it runs."""
+    for stmt in stmts:
+        yield stmt, times
+        if isinstance(stmt, For):
+            yield from _repeated(stmt.body, times * size.product(a.extent for a in stmt.axes))
 
 
 def _bytes(program: Program, names: set[str]) -> Dim:

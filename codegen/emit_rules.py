@@ -21,7 +21,8 @@ def _row(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
     args = []
     for arg in node.args:
         args.append((yield arg, index, mask))
-    emitter.fused.append(node.op)
+    if node.op != "stop_gradient":
+        emitter.fused.append(node.op)
     return emitter.let(node.op, dtype_name(node), *args)
 
 

@@ -50,8 +50,22 @@ def planned(program: Program) -> Program:
     return replace(program, buffers=placed, workspace=starts[-1])
 
 
+def residuals(program: Program) -> list[tuple[Loop, str]]:
+    """The temporaries that loops fill, a row a turn, for their reverse, each with its loop: past states, and stacked
+    values that a loop backwards reads.
+    """
+    loops = [s for s in walk_steps(program.steps) if isinstance(s, Loop)]
+    read = set().union(*(touched(loop) for loop in loops if loop.backwards))
+    return [(loop, name) for loop in loops for name, _ in loop.keeps
+            if program.buffers[name].kind == "temp" and name in read]
+
+
 def buffer_bytes(buffer: Buffer) -> Dim:
-    return size.product(buffer.shape) * np.dtype(buffer.dtype).itemsize
+    return size.product(buffer.shape) * itemsize(buffer)
+
+
+def itemsize(buffer: Buffer) -> int:
+    return np.dtype(buffer.dtype).itemsize
 
 
 def _aligned(count: Dim) -> Dim:

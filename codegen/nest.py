@@ -17,6 +17,8 @@ from .loops import collapsed, split_rows
 from .names import Names
 from .program import Acc, Axis, Buffer, Carry, Combine, For, Kernel, Let, Literal, Offset, Operand, Stmt, Store, Update
 
+TITLE = 150              # characters of a line of mathematics
+
 
 @dataclass
 class Context:

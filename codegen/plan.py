@@ -16,15 +16,15 @@ from .fuse import LEAVES, SEVERAL, Cluster, Root, clusters_of, demands_of, fitte
 from .lane_folds import lane_fold_kernel
 from .library import library_step, result_word
 from .lower import fused_products, lowered
+from .marks import is_marked
 from .memory import planned
 from .names import Names
-from .nest import Context, Nest, recurrence_kernel, scatter_kernel
+from .nest import TITLE, Context, Nest, recurrence_kernel, scatter_kernel
 from .plan_branch import branch_steps
 from .plan_loop import loop_steps
 from .program import Library, Program, Step
 from .share import shared_nodes, stages
 
-TITLE = 150              # characters of a line of mathematics
 SHARING = 3              # times that clusters are formed again because nodes that several would compute are stored
 
 
@@ -174,6 +174,8 @@ def _wish(node: Expr, context: Context) -> str:
         return "_".join(names) if all(names) and len("".join(names)) < 24 else "matmul"
     if node.op == "item" and node.args[0].op == "library":
         return result_word(node)
+    if node.op == "item":
+        return _item_wish(node)
     if node.op != "reduce":
         return {"multiply": "scaled", "add": "summed"}.get(node.op, node.op)
     op, axes = node.attrs
@@ -181,6 +183,13 @@ def _wish(node: Expr, context: Context) -> str:
         return {"add": "total", "multiply": "product", "maximum": "largest", "minimum": "smallest"}.get(op, str(op))
     along = "row" if len(node.args[0].shape) - 1 in axes else "column"
     return f"{along}_{_FOLDS.get(op, op)}"
+
+
+def _item_wish(node: Expr) -> str:
+    if node.args[0].op != "loop":
+        return "chosen"
+    kind, _ = Loop(node.args[0]).kind_of(node.attrs[0])
+    return {"carry": "state", "trajectory": "states", "stacked": "stacked"}.get(kind, kind)
 
 
 _FOLDS = {"add": "sum", "multiply": "product", "maximum": "max", "minimum": "min", "logical_and": "all",
@@ -245,7 +254,13 @@ def _scatter_base(root: Root, context: Context) -> Step:
 
 def titles(cluster: Cluster, context: Context) -> list[str]:
     """One line of mathematics per result, other stored nodes by the names of their buffers."""
-    return [f"{context.stored[r.node]} = {_text(r.node, context, r.node)}" for r in cluster.members()]
+    return [_title(r.node, context) for r in cluster.members()]
+
+
+def _title(node: Expr, context: Context) -> str:
+    target, turn = context.stored[node], context.turns.get(node)
+    value = node.args[0] if is_marked(node) else node
+    return f"{target}{f'[{turn}]' if turn else ''} = {_text(value, context, node)}"
 
 
 def _text(node: Expr, context: Context, root: Expr) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..dsl.branch import Branch
-from ..dsl.node import Expr, make
+from ..dsl.node import FUNCTIONS, Expr
 from .fuse import LEAVES
 from .lower import lowered
-from .nest import Context
+from .marks import marked
+from .nest import TITLE, Context
 from .program import Branch as BranchStep
 from .program import Step
 
@@ -28,10 +29,12 @@ def branch_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[
         for place, (k, result) in enumerate(zip(targets, results, strict=True)):
             slot = result
             if result in inner.stored or result.op in LEAVES or result.op == "const" and result.shape:
-                slot = make("stop_gradient", (result,), ("slot", place), result.dtype, result.shape)
+                slot = marked(result, place)
             inner.stored[slot] = targets[k]
             roots.append(slot)
         steps = graph_steps(roots, inner)
         assert steps is not None
         branches.append(tuple(steps))
-    return [BranchStep(f"branch_{context.number()}", context.stored[view.index], tuple(branches))]
+    index = view.index.args[0] if view.index.op == "cast" else view.index
+    choice = FUNCTIONS["_text"](index, context.stored, TITLE, context.words)
+    return [BranchStep(f"branch_{context.number()}", context.stored[view.index], tuple(branches), (choice,))]

@@ -16,10 +16,11 @@ from ..dsl import size
 from ..dsl.loop import Body, Loop
 from ..dsl.node import Expr, make, toposort
 from ..dsl.primitives import elementwise
-from ..dsl.size import same
+from ..dsl.size import Dim, same
 from ..dsl.surface import size_value
 from .fuse import LEAVES, Cluster, homes, identity
 from .lower import lowered
+from .marks import marked
 from .nest import Context
 from .program import Library, Offset, Step
 from .program import Loop as LoopStep
@@ -60,10 +61,24 @@ def loop_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[St
         ("trajectory", k, c) for k, c in enumerate(body.carries)
     ]
     kept = {items[kind, k]: value for kind, k, value in stacked if (kind, k) in items}
+    keeps = tuple((items[kind, k], _KEPT[kind].format(buffers[k] if kind == "trajectory" else ""))
+                  for kind, k, _ in stacked if (kind, k) in items)
     steps, swaps = _turn(body, leaves, buffers, kept, index, context, graph_steps)
     count = context.stored[loop.count] if isinstance(loop.count, Expr) else loop.count
     test, condition = ([], None) if body.test is None else _test(body, leaves, index, context, graph_steps, number)
-    return [*starts, LoopStep(f"loop_{number}", count, index, tuple(steps), tuple(test), condition, tuple(swaps))]
+    title = (_title(loop, count), *filter(None, [body.about.why]))
+    return [*starts, LoopStep(f"loop_{number}", count, index, tuple(steps), tuple(test), condition, tuple(swaps), title,
+                              keeps, body.about.backwards)]
+
+
+_KEPT = {"stacked": "a value of every turn", "trajectory": "{} before every turn"}
+
+
+def _title(loop: Loop, count: Dim | str | None) -> str:
+    said, limit = loop.body.about.said, loop.body.limit
+    if count is not None:
+        return f"{said}: {count} turns"
+    return said if limit is None else f"{said}: at most {limit} turns"
 
 
 def _scalar(context: Context, wish: str, dtype: str) -> str:
@@ -96,7 +111,7 @@ def _test(
     inner = context.inside(dict(leaves))
     result, = lowered([test], context.words)
     if result.op in LEAVES:
-        result = _marked(result, "test")
+        result = marked(result, "test")
     condition = inner.store(result, f"go_on_{number}")
     steps = graph_steps([result], inner)
     assert steps is not None
@@ -120,7 +135,7 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
                 continue
             kept_apart = result in inner.stored or k in apart
             chain = [] if kept_apart else overwriting(result, variable)
-            state = Carried(k, variable, _marked(result, k) if result in inner.stored else result, buffer, chain)
+            state = Carried(k, variable, marked(result, k) if result in inner.stored else result, buffer, chain)
             if chain:
                 inner.stored.update(dict.fromkeys(chain, buffer))
                 inner.regions.update({n: n.attrs[1] for n in chain if n.op == "update"})
@@ -130,7 +145,7 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
             states.append(state)
             roots.append(state.result)
         for n, (target, value) in enumerate(zip(kept, stacked, strict=True)):
-            marker = _marked(value, ("stacked", n))
+            marker = marked(value, ("stacked", n))
             inner.stored[marker], inner.turns[marker] = target, index
             roots.append(marker)
         parts = _parts_read(roots, states)
@@ -245,9 +260,3 @@ def _same_offset(a: Offset, b: Offset) -> bool:
     """Whether two offsets are equal by form; unlike ==, which may ask for the values of sizes."""
     difference = a + b.scaled(-1)
     return not difference.terms and same(difference.const, 0)
-
-
-def _marked(value: Expr, slot: object) -> Expr:
-    """`value` as a root of its own, where it has a buffer already."""
-    return make("stop_gradient", (value,), ("slot", slot), value.dtype, value.shape)
-

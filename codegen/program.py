@@ -268,7 +268,8 @@ class Loop:
     """Repeat `steps`. `count`: a size, or the buffer of an int64 scalar that holds it; else `condition` names a bool
     scalar buffer, computed by `test` before every turn. `index` is a scalar int64 buffer that counts 0, 1, ...
     Carries live in buffers and are updated in place by the steps; `swaps` are pairs of buffers that trade places
-    after every turn (ping-pong), never copied.
+    after every turn (ping-pong), never copied. For reports: `title`, what it is and why it keeps what it keeps;
+    `keeps`, the buffers with a row for every turn and what is in them; whether it is the reverse of a loop.
     """
 
     name: str
@@ -278,15 +279,19 @@ class Loop:
     test: tuple[Step, ...] = ()
     condition: str | None = None
     swaps: tuple[tuple[str, str], ...] = ()
+    title: tuple[str, ...] = ()
+    keeps: tuple[tuple[str, str], ...] = ()
+    backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Run `branches[predicate]`; `predicate` is a scalar int64 buffer."""
+    """Run `branches[predicate]`; `predicate` is a scalar int64 buffer. `title` is the choice as mathematics."""
 
     name: str
     predicate: str
     branches: tuple[tuple[Step, ...], ...]
+    title: tuple[str, ...] = ()
 
 
 Step = Kernel | Library | Loop | Branch

@@ -15,14 +15,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from . import size as sizes
 from .errors import PullbackError
-from .loop import Loop, repeat, tiled
-from .node import Expr
+from .loop import About, Loop, repeat, tiled
+from .node import Expr, make
 from .primitives import elementwise
 from .size import Dim, Size, active_guards
 from .surface import size_value
@@ -119,7 +120,19 @@ def kept(loop: Loop) -> Loop:
         return loop
     written = [k for k in range(len(loop.inits)) if links(loop.body, k)]
     states = [x for k, x in enumerate(loop.inits) if k not in written]
-    return tiled(loop, tiles(loop.body.checkpoint, loop.turns, state_bytes(states)))
+    lengths = tiles(loop.body.checkpoint, loop.turns, state_bytes(states))
+    about = replace(loop.body.about, why=_reason(loop.body.checkpoint, bool(lengths)))
+    body = replace(loop.body, about=about)
+    return tiled(Loop(make("loop", loop.node.args, (body, loop.node.attrs[1]))), lengths)
+
+
+def _reason(word: str, cut: bool) -> str:
+    """Why a loop keeps what it keeps, in words."""
+    name, *number = word.split()
+    if name != "auto":
+        return f"checkpoint={number[0]}" if name == "every" else f"checkpoint={name!r}"
+    budget = f"the budget of {int(number[0]) / (1 << 20):,.4g} MB"
+    return f"all states together pass {budget}" if cut else f"all states fit {budget}"
 
 
 # ---- loops whose turns are counted when they run ------------------------------------------------------------------
@@ -130,6 +143,8 @@ def segmented(loop: Loop, count: Expr) -> Loop:
     segments are run again from their start.
     """
     most = _slots(loop)
+    said, why = loop.body.about.said, "the number of turns is known when it has run: a fixed number of states is kept"
+    about, part = About(f"{said}, again in at most {most} segments", why), About(f"segment of {said}", why)
     every = _ceiling(count, most)
     small = _ceiling(every, most)
 
@@ -141,9 +156,9 @@ def segmented(loop: Loop, count: Expr) -> Loop:
             inside = loop.part(elementwise("add", start, first), few, states, checkpoint="none")
             return _all(inside), ()
 
-        return _all(repeat(_pieces(turns, small), carries, middle, limit=most)), ()
+        return _all(repeat(_pieces(turns, small), carries, middle, limit=most, about=part)), ()
 
-    return repeat(_pieces(count, every), loop.inits, outer, limit=most)
+    return repeat(_pieces(count, every), loop.inits, outer, limit=most, about=about)
 
 
 def _slots(loop: Loop) -> Dim:

@@ -15,7 +15,7 @@ from . import size as sizes
 from .bounds import most
 from .checkpoints import kept
 from .errors import DTypeError, PullbackError, ShapeError
-from .loop import Body, at, bound, close
+from .loop import About, Body, at, bound, close
 from .node import Expr, rebuild, rewrite
 from .primitives import cast, elementwise, scalar, show_shape, slice_
 from .size import Dim, Size
@@ -182,7 +182,8 @@ def typed_loop(form: Form, run: Run, inits: list[Expr], xs: list[Expr], first: A
     limit = _limit(count) if isinstance(count, Expr) else form.limit
     if stacked and isinstance(count, Expr):
         raise ShapeError("scan stacks a result for every turn: its length= is a size known before the program runs")
-    body = Body(index, tuple(carries), (), tuple(results), stacked, test, limit, form.checkpoint)
+    about = About(form.caller, "max_steps bounds their number" if form.tested and form.limit is not None else "")
+    body = Body(index, tuple(carries), (), tuple(results), stacked, test, limit, form.checkpoint, about=about)
     return _results(form, body, count, inits)
 
 

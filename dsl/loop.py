@@ -23,6 +23,21 @@ _serial = itertools.count()
 VIEWS = {"broadcast", "transpose", "slice", "reshape"}
 
 
+@dataclass(frozen=True)
+class About:
+    """What a loop is, in words for reports; `why` its reverse keeps what it keeps; whether it is a reverse itself."""
+
+    said: str = "loop"
+    why: str = ""
+    backwards: bool = False
+
+    def back(self) -> About:
+        return About(f"{self.said}, backwards", self.why, True)
+
+    def part(self) -> About:
+        return replace(self, said=f"segment of {self.said}")
+
+
 @dataclass(frozen=True, eq=False)
 class Body:
     """One turn of a loop, in bound variables: `index`, `carries` and `operands` in; `results` (the next carries) and
@@ -41,6 +56,7 @@ class Body:
     limit: Dim | None = None
     checkpoint: str = "all"
     what: str = "a while loop"
+    about: About = About()
 
     def roots(self) -> list[Expr]:
         return [*self.results, *self.stacked, *([] if self.test is None else [self.test])]
@@ -111,7 +127,7 @@ class Loop:
             found = rewrite([*body.results, *body.stacked], rebuild, known)
             return found[: len(body.results)], found[len(body.results) :]
 
-        return repeat(turns, states, turn, limit=limit, checkpoint=checkpoint)
+        return repeat(turns, states, turn, limit=limit, checkpoint=checkpoint, about=body.about.part())
 
     def kind_of(self, place: int) -> tuple[str, int]:
         """The kind and number of the result at `place`."""
@@ -136,6 +152,7 @@ def repeat(
     limit: Dim | None = None,
     checkpoint: str = "all",
     what: str = "a while loop",
+    about: About = About(),
 ) -> Loop:
     """A loop over `turn(index, carries) -> (next carries, values to stack)`: `count` turns, or while `test(carries)`
     holds.
@@ -152,6 +169,7 @@ def repeat(
         limit,
         checkpoint,
         what,
+        about,
     )
     return close(body, count, inits)
 
@@ -226,11 +244,12 @@ def tiled(loop: Loop, every: Dim | Sequence[Dim]) -> Loop:
         return [inside.item("carry", k) for k in carries], [_first(x, most) for x in stacked]
 
     segments: Dim = (bound_on_turns + (length - 1)) // length
+    about = replace(loop.body.about, said=f"{loop.body.about.said} in segments of {length} turns")
     if not isinstance(loop.count, Expr):
-        return Tiles(repeat(segments, loop.inits, segment).node, bound_on_turns)
+        return Tiles(repeat(segments, loop.inits, segment, about=about).node, bound_on_turns)
     over = elementwise("add", count, size_value(length - 1))
     counted = elementwise("floor_divide", over, size_value(length))
-    return Tiles(repeat(counted, loop.inits, segment, limit=segments).node, bound_on_turns)
+    return Tiles(repeat(counted, loop.inits, segment, limit=segments, about=about).node, bound_on_turns)
 
 
 class Tiles(Loop):

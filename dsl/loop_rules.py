@@ -14,7 +14,7 @@ import numpy as np
 from .adjoint import Tangents, accumulated, filled, together
 from .checkpoints import segmented
 from .grad import jvp_of, vjp_of
-from .loop import Body, Loop, at, bound, repeat
+from .loop import About, Body, Loop, at, bound, repeat
 from .node import Expr, make, rebuild, rewrite, toposort
 from .primitives import elementwise, zeros_like
 from .prune import pruned
@@ -56,7 +56,8 @@ def reverse_loop(node: Expr, parts: Tangents, present: Tangents) -> list[Expr | 
         return [*adjoint.moved(states[:own], known, index), *before.values()], ()
 
     limit = loop.turns if isinstance(count, Expr) else None
-    backwards = repeat(count, starts, turn, limit=limit, checkpoint=body.checkpoint)
+    about = body.about.back()
+    backwards = repeat(count, starts, turn, limit=limit, checkpoint=body.checkpoint, about=about)
     cotangents: list[Expr | None] = [None] * len(node.args)
     for n, k in enumerate(floats):
         cotangents[shift + k] = backwards.item("carry", n)
@@ -172,7 +173,8 @@ def _past_states(loop: Loop, needed: Sequence[int], index: Expr) -> dict[Expr, E
     body = loop.body
     if body.checkpoint != "none":
         return {body.carries[k]: at(loop.item("trajectory", k), index) for k in needed}
-    again = replace(body, stacked=(), test=None, limit=loop.turns)
+    about = About(f"{body.about.said}, again from the start", body.about.why)
+    again = replace(body, stacked=(), test=None, limit=loop.turns, about=about)
     view = Loop(make("loop", (index, *loop.inits, *loop.operands), (again, "argument")))
     return {body.carries[k]: view.item("carry", k) for k in needed}
 
@@ -201,7 +203,8 @@ def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | Non
         return [*outputs[:carries], *found[: len(floats)]], found[len(floats) :]
 
     count = loop.item("trips") if loop.count is None else loop.count
-    along = repeat(count, [*loop.inits, *starts], turn, limit=body.limit, checkpoint=body.checkpoint)
+    about = replace(body.about, said=f"{body.about.said} with tangents")
+    along = repeat(count, [*loop.inits, *starts], turn, limit=body.limit, checkpoint=body.checkpoint, about=about)
     results: list[Expr | None] = [None] * (2 * carries + len(body.stacked) + 1)
     for n, k in enumerate(floats):
         results[k] = along.item("carry", carries + n)

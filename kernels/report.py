@@ -11,9 +11,10 @@ import numpy as np
 
 from ..codegen.chunks import chunking
 from ..codegen.cost import Cost, cost_of
-from ..codegen.program import Kernel, Library, Loop, Program, Step
+from ..codegen.program import Library, Program, walk_steps
 from ..dsl.size import Size, evaluate, render
 from ..dsl.trace import Traced
+from .report_steps import about_loops, step_rows
 
 
 def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
@@ -21,11 +22,10 @@ def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
     program's sizes; then the copies, of inputs by `copies` and of results.
     """
     rows = [("step", "computes", "fuses", "launches", "bytes", "flops")]
-    for step in program.steps:
-        rows += _rows(program, step)
+    rows += step_rows(program)
     total = sum((cost_of(program, s) for s in program.steps), Cost())
     kernels = sum(1 for _ in program.kernels())
-    libraries = sum(isinstance(s, Library) for s in program.steps)
+    libraries = sum(isinstance(s, Library) for s in walk_steps(program.steps))
     lines = [
         *table(rows),
         "",
@@ -33,7 +33,8 @@ def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
         f"workspace {_workspace(program, traced.guards.values)}",
     ]
     lines.append(f"bytes read {render(total.read)}, written {render(total.written)}; flops {render(total.flops)}")
-    lines += [*_sizes(traced), *_changes(traced), *_input_copies(copies), *_result_copies(program)]
+    lines += [*about_loops(program), *_sizes(traced), *_changes(traced), *_input_copies(copies)]
+    lines += _result_copies(program)
     return "\n".join(lines) + "\n"
 
 
@@ -46,32 +47,6 @@ def _workspace(program: Program, values: Mapping[str, int]) -> str:
         return f"{render(program.workspace)} bytes"
     count = evaluate(program.workspace, {**sizes, **chunking(program, sizes)})
     return f"{count:,} bytes" + (f" at {', '.join(f'{s} = {n}' for s, n in sizes.items())}" if sizes else "")
-
-
-def _rows(program: Program, step: Step) -> list[tuple[str, ...]]:
-    cost = cost_of(program, step)
-    if isinstance(step, Loop):
-        return [
-            (step.name, f"repeat {step.count}", "", "", render(cost.bytes), render(cost.flops)),
-            *(r for s in step.steps for r in _rows(program, s)),
-        ]
-    title = getattr(step, "title", ())
-    fuses = ", ".join(step.fuses) if isinstance(step, Kernel) else getattr(step, "routine", "")
-    launches = 1 + len(step.combine) if isinstance(step, Kernel) else 1
-    rows = [(step.name, _short(t), "", "", "", "") for t in title] or [(step.name, "", "", "", "", "")]
-    rows[0] = (
-        step.name,
-        _short(title[0]) if title else "",
-        _short(fuses, 48),
-        str(launches),
-        render(cost.bytes),
-        render(cost.flops),
-    )
-    return [rows[0], *(("", *r[1:]) for r in rows[1:])]
-
-
-def _short(text: str, width: int = 72) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _sizes(traced: Traced) -> list[str]:

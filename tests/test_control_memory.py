@@ -1,0 +1,150 @@
+"""`memory()` before a call against the growth of the process's peak in that call, and what a reverse keeps."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pullback as pb
+
+# Compiled first and run at a size where nothing is large, then measured at the large one.
+MEASURE = '''
+import json, sys
+import numpy as np
+import pullback as pb
+
+def peak(word):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(word)) * 1024
+
+def elementwise(x):
+    return pb.sum(pb.exp(-x * x) * pb.sin(x))
+
+def scan_all(x):
+    def step(c, t):
+        return pb.sin(c) * t, None
+    return pb.sum(pb.scan(step, x, np.linspace(0.9, 1.1, 64), checkpoint="all")[0])
+
+def scan_sqrt(x):
+    def step(c, t):
+        return pb.sin(c) * t, None
+    return pb.sum(pb.scan(step, x, np.linspace(0.9, 1.1, 400), checkpoint="sqrt")[0])
+
+def stencil(x):
+    def step(i, u):
+        v = u * u
+        return u + 0.1 * (pb.shift(v, 1, 0, "wrap") - 2 * v + pb.shift(v, -1, 0, "wrap"))
+    return pb.sum(pb.fori_loop(0, 50, step, x, checkpoint="all") ** 2)
+
+def nested(x):
+    def step(i, u):
+        return pb.fori_loop(0, 12, lambda j, w: pb.sin(w) + 0.01 * u, u, checkpoint="all")
+    return pb.sum(pb.fori_loop(0, 20, step, x, checkpoint="all"))
+
+def waiting(x):
+    def step(state):
+        i, u = state
+        return i + 1, pb.sin(u) + 0.1
+    return pb.sum(pb.while_loop(lambda s: s[0] < 60, step, (0, x), max_steps=60)[1])
+
+f = pb.compile(pb.value_and_grad(globals()[sys.argv[1]]))
+f(np.linspace(0.1, 1.0, 64))
+x = np.linspace(0.1, 1.0, int(sys.argv[2]))
+told = f.lower(x).memory()
+f.lower(x).compile()
+with open("/proc/self/clear_refs", "w") as refs:
+    refs.write("5")
+before = peak("VmRSS")
+result = f(x)
+print(json.dumps({"told": told, "grown": peak("VmHWM") - before}))
+'''
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures with Linux's /proc")
+@pytest.mark.parametrize(("program", "size"), [
+    ("elementwise", 6_000_000), ("scan_all", 120_000), ("scan_sqrt", 200_000), ("stencil", 150_000),
+    ("nested", 200_000), ("waiting", 120_000),
+])
+def test_memory_is_the_growth_of_the_peak(program: str, size: int) -> None:
+    run = subprocess.run([sys.executable, "-c", MEASURE, program, str(size)], capture_output=True, text=True)
+    assert not run.returncode, run.stderr
+    found = json.loads(run.stdout)
+    told = found["told"]
+    assert told["peak"] == sum(n for kind, n in told.items() if kind != "peak")
+    np.testing.assert_allclose(found["grown"], told["peak"] - told["arguments"], rtol=0.05)
+
+
+def kept(f: Any, *args: Any) -> int:
+    return pb.compile(pb.value_and_grad(f)).lower(*args).memory()["residuals"]
+
+
+def test_residuals_are_the_states_that_the_reverse_reads() -> None:
+    x = np.ones(1000)
+
+    def f(x: Any, keep: Any, step: Any = lambda i, c: pb.sin(c)) -> Any:
+        return pb.sum(pb.fori_loop(0, 100, step, x, checkpoint=keep))
+
+    assert kept(lambda x: f(x, "all"), x) == 100 * 8000
+    assert kept(lambda x: f(x, "sqrt"), x) == 20 * 8000          # ten starts, ten states of a segment
+    assert kept(lambda x: f(x, "none"), x) == 0
+    assert kept(lambda x: f(x, "all", lambda i, c: c * 0.5), x) == 0
+    assert kept(lambda x: f(x, "all", lambda i, c: c.at[i].set(pb.sin(c[i]))), x) == 100 * 8     # what was overwritten
+    assert pb.compile(lambda x: f(x, "all")).lower(x).memory()["residuals"] == 0
+
+
+def test_stacked_values_of_a_program_without_derivatives_are_temporaries() -> None:
+    def f(x: Any) -> Any:
+        return pb.sum(pb.scan(lambda c, t: (c * t, pb.sum(c)), x, np.ones(50))[1] ** 2)
+
+    memory = pb.compile(f).lower(np.ones(10)).memory()
+    assert memory["residuals"] == 0 and memory["temporaries"] >= 50 * 8
+
+
+def test_turns_that_are_counted_when_they_run_are_told_by_a_formula() -> None:
+    def f(x: Any) -> Any:
+        return pb.sum(pb.while_loop(lambda c: pb.sum(c) < 50.0, lambda c: c * 1.1 + pb.sin(c), x, max_steps=40))
+
+    memory = pb.compile(pb.grad(f)).lower(np.ones(3)).memory()
+    assert memory["residuals"] == 40 * 3 * 8
+    assert memory.formulas["residuals"].startswith("8*n0*turns(loop_")
+    assert "at most" in str(memory) and str(40 * 3 * 8) in str(memory)
+    known = pb.compile(pb.grad(lambda x: pb.sum(pb.fori_loop(0, 9, lambda i, c: pb.sin(c), x))))
+    known = known.lower(np.ones(3)).memory()
+    assert known["residuals"] == 9 * 3 * 8 and not known.formulas
+
+
+def test_the_report_of_a_loop_says_what_is_kept_and_why() -> None:
+    def f(x: Any, keep: Any) -> Any:
+        return pb.sum(pb.fori_loop(0, 100, lambda i, c: pb.sin(c), x, checkpoint=keep))
+
+    g = pb.compile(pb.value_and_grad(lambda x: f(x, "sqrt")))
+    g(np.ones(7))
+    text = g.explain()
+    for words in ("fori_loop in segments of 10 turns: 10 turns", "native", "because checkpoint='sqrt'", "keeps states",
+                  "fori_loop in segments of 10 turns, backwards", "runs turns again: loop_", "segment of fori_loop"):
+        assert words in text, words
+    g = pb.compile(pb.value_and_grad(lambda x: f(x, "auto")))
+    g(np.ones(7))
+    assert "because all states fit the budget of 128 MB" in g.explain()
+    g = pb.compile(pb.grad(lambda x: pb.sum(pb.fori_loop(0, 5, lambda i, c: 0.5 * c, x))))
+    g(np.ones(7))
+    assert "reads no past state" in g.explain()
+
+
+def test_the_report_of_a_while_loop_and_of_a_branch() -> None:
+    def f(x: Any) -> Any:
+        y = pb.while_loop(lambda c: pb.sum(c) < 9.0, lambda c: c * 1.5, x, max_steps=40)
+        return pb.cond(pb.sum(x) > 0, lambda: pb.sum(y * y), lambda: pb.sum(pb.sin(y)))
+
+    g = pb.compile(pb.value_and_grad(f))
+    g(np.ones(3))
+    text = g.explain()
+    for words in ("while_loop: at most 40 turns", " a turn", "one of 2, by ", "case 0", "while_loop, backwards"):
+        assert words in text, words
+    assert "None" not in text and "stop_gradient" not in text
