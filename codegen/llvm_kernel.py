@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from .interior import Interior, extents_of, interior_of
 from .llvm_function import Function, State, Value, literal_text, register_type
 from .llvm_memory import Memory
 from .llvm_ops import PRINTERS, Op
@@ -48,10 +49,13 @@ class KernelWriter(Memory):
         self.lane_axis: str | None = None
         self.mask: str | None = None
         self.mask_depth = -1
+        self.near_row = False              # whether masks only cut the ends of a row that has all its neighbours
         self.buffers = program.buffers
         self.numbers = {name: k for k, name in enumerate(program.buffers)}
         statements = list(walk_stmts(kernel.begin + kernel.body + kernel.end))
         self.written = {s.buffer for s in statements if isinstance(s, (Store, Update))}
+        self.lets = {s.name: s for s in statements if isinstance(s, Let)}
+        self.extents = extents_of(kernel)
         self.inline = routines.worth_inlining(statements)
 
     def write(self) -> str:
@@ -163,19 +167,83 @@ class KernelWriter(Memory):
     def innermost(self, loop: For, axis: Axis, lo: str, hi: str, states: list[State]) -> list[str]:
         if not loop.vector:
             return self.f.loop(lo, hi, 1, states, lambda index, names: self.turn(loop, axis, index, names))
-        f, self.lane_axis = self.f, axis.name
-        long = sum(1 for _ in walk_stmts(loop.body)) > LONG
-        middle = lo
-        if not long:
-            span = f.pure(f"sub i64 {hi}, {lo}", -1)
-            middle = f.pure(f"add i64 {lo}, {f.pure(f'and i64 {span}, {-self.lanes}', -1)}", -1)
-            names = f.loop(lo, middle, self.lanes, states, lambda index, names: self.turn(loop, axis, index, names))
-            states = [(kind, name) for (kind, _), name in zip(states, names, strict=True)]
-        result = f.loop(
-            middle, hi, self.lanes, states, lambda index, names: self.masked_turn(loop, axis, index, hi, names)
-        )
+        self.lane_axis = axis.name
+        near = interior_of(loop, self.lets, self.extents)
+        if near is not None:
+            result = self.bordered(loop, near, axis, lo, hi, states)
+        else:
+            long = _is_long(loop)
+            middle = lo if long else self.whole_blocks(lo, hi)
+            if not long:
+                states = self.plain_turns(loop, axis, lo, middle, states)
+            result = self.masked_turns(loop, axis, middle, hi, hi, states)
         self.lane_axis = None
         return result
+
+    def whole_blocks(self, lo: str, hi: str, depth: int = -1) -> str:
+        """The end of the last full block of lanes from `lo` to `hi`, which are known at `depth`."""
+        span = self.f.pure(f"sub i64 {hi}, {lo}", depth)
+        return self.f.pure(f"add i64 {lo}, {self.f.pure(f'and i64 {span}, {-self.lanes}', depth)}", depth)
+
+    def plain_turns(self, loop: For, axis: Axis, lo: str, hi: str, states: list[State]) -> list[State]:
+        """Full blocks of lanes; the states after them."""
+        turns = self.f.loop(lo, hi, self.lanes, states, lambda index, names: self.turn(loop, axis, index, names))
+        return _after(states, turns)
+
+    def masked_turns(self, loop: For, axis: Axis, lo: str, end: str, hi: str, states: list[State]) -> list[str]:
+        """Blocks of lanes from `lo` to `end`, of which the last may reach beyond `hi`."""
+        return self.f.loop(
+            lo, end, self.lanes, states, lambda index, names: self.masked_turn(loop, axis, index, hi, names)
+        )
+
+    def bordered(self, loop: For, near: Interior, axis: Axis, lo: str, hi: str, states: list[State]) -> list[str]:
+        """Blocks of lanes at one end, in the interior, and at the other end; a row at a border before them, and nothing
+        of it is left then. A long body is not printed for rows alone.
+        """
+        f = self.f
+        inner, depth = self.row_start(near, lo, hi)
+        first, last = self.interior_blocks(near, inner, hi, depth)
+        ends, begin = loop, lo
+        if near.rows and not _is_long(loop):
+            ends, begin = near.row, inner
+            states = _after(states, self.masked_turns(loop, axis, lo, inner, hi, states))
+
+        def side(number: str, names: list[str]) -> list[str]:
+            start = f.emit(f"icmp eq i64 {number}, 0")
+            here, there = (f.emit(f"select i1 {start}, i64 {a}, i64 {b}") for a, b in ((begin, last), (first, hi)))
+            self.near_row = ends is near.row
+            names = self.masked_turns(ends, axis, here, there, hi, _after(states, names))
+            self.near_row = False
+            here = f.emit(f"select i1 {start}, i64 {first}, i64 {last}")
+            return [name for _, name in self.plain_turns(near.loop, axis, here, last, _after(states, names))]
+
+        return f.loop("0", "2", 1, states, side)
+
+    def row_start(self, near: Interior, lo: str, hi: str) -> tuple[str, int]:
+        """`lo`, or `hi` in a row at a border; and the depth where that is known."""
+        f, start, depth = self.f, lo, -1
+        for name, expected in near.rows:
+            value = self.operand(name)
+            depth = max(depth, value.depth)
+            yes, no = (start, hi) if expected else (hi, start)
+            start = f.pure(f"select i1 {value.text}, i64 {yes}, i64 {no}", depth)
+        return start, depth
+
+    def interior_blocks(self, near: Interior, lo: str, hi: str, depth: int) -> tuple[str, str]:
+        """From where to where full blocks of lanes are interior; all is known at `depth`."""
+        f = self.f
+
+        def bounded(name: str, a: str, b: str) -> str:
+            return f.pure(f.call("i64", f"llvm.{name}.i64", f"i64 {a}, i64 {b}", "i64, i64"), depth)
+
+        first, last = lo, hi
+        for start in near.starts:
+            first = bounded("smax", first, f.size(start))
+        for end in near.ends:
+            last = bounded("smin", last, f.size(end))
+        if near.starts:
+            first = self.whole_blocks(lo, f.pure(f"add i64 {first}, {self.lanes - 1}", depth), depth)
+        return first, bounded("smax", first, self.whole_blocks(lo, bounded("smax", lo, last), depth))
 
     def masked_turn(self, loop: For, axis: Axis, index: str, hi: str, names: list[str]) -> list[str]:
         f, counting = self.f, ", ".join(f"i64 {k}" for k in range(self.lanes))
@@ -220,6 +288,14 @@ class KernelWriter(Memory):
             )
             lanes, width = self.combine(acc.op, acc.dtype, low, high, half), half
         return f.emit(f"extractelement {register_type(acc.dtype, 1)} {lanes}, i64 0", acc.name)
+
+
+def _is_long(loop: For) -> bool:
+    return sum(1 for _ in walk_stmts(loop.body)) > LONG
+
+
+def _after(states: list[State], names: list[str]) -> list[State]:
+    return [(kind, name) for (kind, _), name in zip(states, names, strict=True)]
 
 
 def _spread(text: str, dtype: str, width: int) -> str:

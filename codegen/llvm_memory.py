@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..dsl.size import Dim, Size
 from .llvm_function import Function, Value, memory_type, register_type, scalar_type
-from .program import Buffer, Kernel, Load, Offset, Operand, Store, Update
+from .program import Buffer, Kernel, Literal, Load, Offset, Operand, Store, Update
 
 ALL = "splat (i1 true)"
 ALIGN = {"i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
@@ -36,6 +36,7 @@ class Memory:
     lane_axis: str | None
     mask: str | None
     mask_depth: int
+    near_row: bool
     buffers: dict[str, Buffer]
     numbers: dict[str, int]
     written: set[str]
@@ -145,7 +146,7 @@ class Memory:
         Such a load is correct, but where no memory is it takes a hundred times as long.
         """
         mask = self.operand(stmt.mask) if stmt.mask else None
-        near = place.lanes == "forward" and not isinstance(stmt.offset.const, Size)
+        near = place.lanes == "forward" and (self.near_row or not isinstance(stmt.offset.const, Size))
         if mask is None or mask.width and near:
             return place.pointer, depth
         guard, at = self._any(stmt, mask)
@@ -237,7 +238,8 @@ class Memory:
         if place.lanes == "backward":
             register = self._reverse(register, element, depth)
         value = Value(self._to_register(register, dtype, self.lanes, depth), dtype, self.lanes, depth)
-        return self._choose(self.operand(stmt.mask), value, stmt.other) if stmt.mask else value
+        zero = isinstance(stmt.other, Literal) and not any(stmt.other.bits)      # what a masked load leaves out
+        return self._choose(self.operand(stmt.mask), value, stmt.other) if stmt.mask and not zero else value
 
     def _load_strided(self, stmt: Load, place: Place) -> Value:
         """One scalar load for each lane: 1.6 times as fast as a gather instruction."""
