@@ -86,7 +86,8 @@ def _chosen(caller: str, which: Expr, functions: list[Callable[..., Any]], opera
             leaves, built = expressions(function(*nest.unflatten(structure, variables)))
             if structures and not nest.same_structure(built, structures[0]):
                 raise PullbackError(
-                    f"the branches of {caller} return nests built as {structures[0]} and as {built}: "
+                    f"the branches of {caller} return nests built as {nest.shown(structures[0])} and "
+                    f"as {nest.shown(built)} (* is an array): "
                     "return the same nest from each"
                 )
             structures.append(built)

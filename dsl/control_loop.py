@@ -76,8 +76,8 @@ def next_carries(result: Any, structure: Any, caller: str) -> list[Expr]:
     leaves, given = expressions(result)
     if not nest.same_structure(given, structure):
         raise PullbackError(
-            f"the body of {caller} returns a carry built as {given}, and init is built as {structure}: return the "
-            f"same nest"
+            f"the body of {caller} returns a carry built as {nest.shown(given)}, and init is built as "
+            f"{nest.shown(structure)} (* is an array): return the same nest"
         )
     return leaves
 
@@ -93,7 +93,7 @@ def bound_of(value: Any, what: str) -> Any:
         raise DTypeError(
             f"the bound {what} of a loop is one integer, not {found.dtype} of shape {show_shape(found.shape)}"
         )
-    return int(found.attrs[0].array) if found.op == "const" else found
+    return int(found.attrs[0].array) if found.op == "const" else cast(found, np.int64) if found.typed else found
 
 
 def common_length(xs: Sequence[Expr], names: Sequence[str], length: Any) -> Any:

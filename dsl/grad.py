@@ -204,8 +204,8 @@ def vjp_of_expression(expr: Any, cotangent: Any, wrt: Any = None) -> Any:
     outputs, structure = nest.flatten(expr)
     cotangents, given = nest.flatten(cotangent)
     if not nest.same_structure(structure, given):
-        raise PullbackError(f"the cotangent is built as {given}, the expressions as {structure}: "
-                            "give one cotangent for each")
+        raise PullbackError(f"the cotangent is built as {nest.shown(given)}, the expressions as "
+                            f"{nest.shown(structure)}: give one cotangent for each")
     leaves, rebuild = chosen(expr, wrt)
     packed = (expr, cotangent) if isinstance(expr, Expr) else (tuple(outputs), tuple(cotangents))
     return rebuild(derivatives("vjp", leaves, *packed))

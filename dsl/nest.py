@@ -62,6 +62,16 @@ def same_structure(a: optree.PyTreeSpec, b: optree.PyTreeSpec) -> bool:
     return a == b
 
 
+def shown(structure: optree.PyTreeSpec) -> str:
+    """A structure for people, * for every leaf.
+
+    >>> shown(flatten((1.0, {"a": 2.0}))[1])
+    "(*, {'a': *})"
+    """
+    text = str(structure).removeprefix("PyTreeSpec(")
+    return text[: text.rindex(", namespace")] if ", namespace" in text else text[:-1]
+
+
 def _no_leaf(value: Any) -> bool:
     """Make the class of a dataclass instance known before optree looks at it; nothing is a leaf on this account."""
     kind = type(value)

@@ -151,7 +151,7 @@ class Expr:
         return FUNCTIONS["_latex"](self)
 
     def __bool__(self) -> bool:
-        if not any(n.op == "var" for n in toposort([self])):
+        if not any(n.op in ("var", "bound") for n in toposort([self])):
             return bool(FUNCTIONS["_evaluate"](self))      # of numbers and sizes only
         raise PullbackError(f"the truth of the expression {self} is not known before it is computed{where(self)}: "
                             "write pb.where(condition, a, b) to choose elementwise or pb.cond for a branch, "
@@ -170,7 +170,8 @@ class Expr:
         if self.op == "const" and self.dtype.kind in "iu":
             return int(self.attrs[0].array)
         raise PullbackError(f"the expression {self} is no Python integer{where(self)}: "
-                            "a size comes from x.shape, a traced index from x[i] itself")
+                            "a size comes from x.shape, a traced index from x[i] itself, of a NumPy array from "
+                            "pb.asarray(x)[i]")
 
     def __iter__(self) -> Any:
         if self.shape is None or not self.shape:

@@ -73,6 +73,12 @@ def _is_default(value: Any, default: Any) -> bool:
     return isinstance(default, str) and isinstance(value, str) and value == default
 
 
+def _bound(node: Expr) -> Phrase:
+    """A variable of a loop or branch, which has no name in the user's program but what its kind suggests."""
+    counts = node.dtype == np.int64 and not node.shape
+    return Phrase("name", ("i" if counts else "carry",))
+
+
 def _item(node: Expr) -> Phrase:
     """One of several results; of a call for several derivatives, that derivative."""
     call, index = node.args[0], node.attrs[0]
@@ -286,7 +292,8 @@ def _recurrence(node: Expr) -> Phrase:
 
 
 _PHRASES: dict[str, Callable[[Expr], Phrase]] = {
-    "var": lambda node: Phrase("name", (node.attrs[0],)), "const": _const, "call": _call, "item": _item,
+    "var": lambda node: Phrase("name", (node.attrs[0],)), "bound": _bound, "const": _const,
+    "call": _call, "item": _item,
     "size": lambda node: Phrase("size", node.attrs), "iota": lambda node: Phrase("arange", node.attrs),
     "cast": _cast, "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose, "slice": _slice,
     "place": _place, "update": _update, "concat": _concat, "gather": _gather, "scatter": _scatter,

@@ -278,7 +278,7 @@ def _written(call: Call, arrays: Sequence[np.ndarray], out: Any, traced: Traced)
     """Write the results into `out`: directly where that is safe, else by a copy."""
     targets, structure = nest.flatten(out)
     if not nest.same_structure(structure, traced.structure):
-        raise ShapeError(f"out has the structure {structure}, the result is {traced.structure}")
+        raise ShapeError(f"out has the structure {nest.shown(structure)}, the result is {nest.shown(traced.structure)}")
     direct: list[np.ndarray | None] = []
     for k, (target, (shape, dtype)) in enumerate(zip(targets, call.results, strict=True)):
         if not isinstance(target, np.ndarray) or not target.flags.writeable:
