@@ -56,6 +56,7 @@ class Emitter:
         self.extent_of: dict[str, Dim] = {}
         self.stretch: dict[str, dict[str, tuple[Dim, Dim]]] = {}      # of masks: where on each axis they may hold
         self.loads: dict[Expr, set[Index]] = {}
+        self.in_row: dict[tuple[Expr, Index], tuple[str, Offset]] = {}  # kept from an earlier pass over the row
         self.fused: list[str] = []
 
     # scopes ----------------------------------------------------------------------------------------------------
@@ -139,6 +140,10 @@ class Emitter:
     def _rule(self, node: Expr, index: Index, mask: str | None) -> Rule:
         if node in self.stored:
             return self._load(node, index, mask)
+        if (node, index) in self.in_row:
+            buffer, offset = self.in_row[node, index]
+            load = Load(self.names.new(f"{buffer}_at"), dtype_name(node), buffer, offset)
+            return done(self.define(self.depth((offset,)), load))
         rule = RULES.get(node.op)
         if rule is None and node.op in ops.ROWS:
             rule = RULES["row"]

@@ -1,90 +1,24 @@
-"""Which nodes are stored, and which of them one kernel computes.
+"""Which roots one kernel computes.
 
-A *root* is a node that gets a buffer. A map root is computed over its own shape; a reduce root over the shape of its
-operand. Roots of one domain share a kernel when what they need of each other is known row by row: the outer axes of a
+Roots of one domain share a kernel when what they need of each other is known row by row: the outer axes of a
 kernel are its rows, and a reduction over all inner axes is known within the row (softmax, layer norm, a matrix-vector
 product that feeds its own adjoint). A reduction whose result nobody needs inside the kernel (a loss, the gradient of
-a bias) is folded over the rows as well.
+a bias) is folded over the rows as well. Folds over pairs whose elements take the same work join too, with the axes of
+their results that the kernel does not have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ..dsl.node import Expr, toposort
+from ..dsl.node import Expr
+from ..dsl.primitives import transpose
 from ..dsl.size import Dim, same, same_shape
-from .emit import Emitter, Index
+from .emit import Index
 from .emit_rules import unrolls
-from .names import Names
-from .program import Axis, Offset
-
-LEAVES = {"var", "bound"}
-BARRIERS = {"contract", "scatter", "recurrence", "loop", "branch", "library"}
-SEVERAL = {"loop", "branch", "library"}          # have no value of their own but several results
-WHOLE = SEVERAL | {"contract"}                   # read whole buffers
-MOVING = {"slice", "place", "concat", "gather", "update"}
-CHEAP = {
-    "add",
-    "subtract",
-    "multiply",
-    "negative",
-    "where",
-    "mask",
-    "cast",
-    "abs",
-    "minimum",
-    "maximum",
-    "less",
-    "greater",
-    "less_equal",
-    "greater_equal",
-    "equal",
-    "not_equal",
-    "logical_and",
-    "logical_or",
-    "logical_not",
-    "stop_gradient",
-    "fma",
-    "square",
-}
-STRUCTURAL = {
-    "const",
-    "size",
-    "iota",
-    "broadcast",
-    "transpose",
-    "slice",
-    "reshape",
-    "place",
-    "update",
-    "concat",
-    "gather",
-    "reduce",
-}
-RECOMPUTE = 8            # operations that are cheaper to repeat than to store and load again
-
-
-@dataclass(eq=False)
-class Root:
-    """A stored node: its domain, the axes folded away, and the stored nodes it reads with the indices in terms of the
-    domain.
-
-    `items`: the results of a loop that are stored; the loop itself has no value. `kind`: see Cluster.
-    """
-
-    node: Expr
-    operand: Expr
-    domain: tuple[Dim, ...]
-    reduced: tuple[int, ...] = ()
-    op: str = ""
-    demands: dict[Expr, set[Index]] = field(default_factory=dict)
-    items: tuple[Expr, ...] = ()
-    kind: str = "nest"
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        return tuple(a for a in range(len(self.domain)) if a not in self.reduced)
+from .program import Offset
+from .roots import BARRIERS, RECOMPUTE, Root, costs, identity, map_root, mentioned
 
 
 @dataclass(eq=False)
@@ -107,103 +41,6 @@ class Cluster:
         return self.roots + self.rowwise
 
 
-def weight(node: Expr) -> int:
-    if node.op in STRUCTURAL or node.op in LEAVES:
-        return 0
-    return 1 if node.op in CHEAP else 4 if node.op in ("divide", "sqrt", "reciprocal", "rsqrt") else 15
-
-
-def stored_nodes(outputs: list[Expr]) -> list[Expr]:
-    """The nodes that get a buffer, arguments before users. Streams a reduction whose result has more elements than
-    all it reads: `sum_d (q[i, d] - x[j, d])**2` is computed again where it is used rather than written as an M x N
-    array.
-    """
-    order = toposort(outputs)
-    users: dict[Expr, set[Expr]] = {}
-    for node in order:
-        for arg in node.args:
-            users.setdefault(arg, set()).add(node)
-    stored: dict[Expr, None] = {}
-    cost: dict[Expr, int] = {}
-    wanted = set(outputs)
-    for node in order:
-        if node.op in BARRIERS:
-            wanted.add(node)
-            if node.op in WHOLE:
-                wanted.update(node.args)
-        elif node.op == "item":
-            wanted.add(node)
-    for node in order:
-        cost[node] = min(weight(node) + sum(cost[a] for a in set(node.args)), 10**6)
-        if node.op in LEAVES or node.op == "const" and node.shape:
-            cost[node] = 0
-            continue
-        if node in wanted or _worth_storing(node, users.get(node, set()), cost[node], stored):
-            stored[node] = None
-            cost[node] = 0
-    return list(stored)
-
-
-def _worth_storing(node: Expr, users: set[Expr], cost: int, stored: dict[Expr, None]) -> bool:
-    if node.op == "reduce":
-        return not streams(node, stored)
-    if any(u.op == "gather" and u.args[0] is node for u in users):
-        return cost >= RECOMPUTE
-    moving = sum(u.op in MOVING for u in users)
-    return moving + (moving < len(users)) > 1 and moving > 0 and cost >= RECOMPUTE and len(node.shape) > 0
-
-
-def streams(node: Expr, stored: Iterable[Expr]) -> bool:
-    """Whether the result of a reduction is larger than every array that it reads: none has all its axes, nor their
-    sizes.
-    """
-    if len(node.shape) < 2:
-        return False
-    root = root_of(node, stored)
-    kept = {f"f{a}" for a in root.kept if not same(root.domain[a], 1)}
-    return len(kept) > 1 and not any(kept <= mentioned(index) or holds_sizes(source.shape, node.shape)
-                                     for source, indices in root.demands.items() for index in indices)
-
-
-def holds_sizes(shape: tuple[Dim, ...], wanted: tuple[Dim, ...]) -> bool:
-    """Whether every size of `wanted` occurs in `shape`, as often."""
-    rest = list(shape)
-    for dim in wanted:
-        at = next((i for i, d in enumerate(rest) if same(d, dim)), None)
-        if at is None:
-            return same(dim, 1)
-        rest.pop(at)
-    return True
-
-
-def mentioned(index: Index) -> set[str]:
-    return {name for offset in index for name, _ in offset.terms}
-
-
-def root_of(node: Expr, stored: Iterable[Expr]) -> Root:
-    """`node` as a root, with what it reads: found by emitting it once over its domain."""
-    if node.op == "reduce":
-        root = Root(node, node.args[0], node.args[0].shape, node.attrs[1], node.attrs[0])
-        root.demands = demands_of(root.operand, root.domain, stored, node)
-        return root
-    if node.op in BARRIERS:
-        return _barrier(node, stored)
-    return _map_root(node, stored)
-
-
-def _map_root(node: Expr, stored: Iterable[Expr]) -> Root:
-    return Root(node, node, node.shape, demands=demands_of(node, node.shape, stored, node))
-
-
-def _barrier(node: Expr, stored: Iterable[Expr]) -> Root:
-    root = Root(node, node, node.shape or ())
-    for arg in node.args:
-        found = {arg: {()}} if node.op in WHOLE else demands_of(arg, arg.shape, stored, node)
-        for source, indices in found.items():
-            root.demands.setdefault(source, set()).update(indices)
-    return root
-
-
 def fitted(root: Root, stored: Iterable[Expr]) -> Root:
     """`root`, or the same as a map over its result with the reduction inside, where no rows suit it or no array
     covers its domain.
@@ -218,7 +55,8 @@ def fitted(root: Root, stored: Iterable[Expr]) -> Root:
     alone = Cluster(root.domain, (), [])
     if choose_outer(alone, [root]) is not None and (covered or not _leading(root)):
         return root
-    inside = _map_root(root.node, stored)
+    inside = map_root(root.node, stored)
+    inside.sweep = root
     if len(root.kept) > 1 and root.kept[-1] == len(root.domain) - 1 and _folds_inside(root.operand, stored):
         inside.kind = "lanes"
     return inside
@@ -237,19 +75,6 @@ def _folds_inside(operand: Expr, stored: Iterable[Expr]) -> bool:
     return False
 
 
-def demands_of(operand: Expr, domain: tuple[Dim, ...], stored: Iterable[Expr], node: Expr) -> dict[Expr, set[Index]]:
-    leaves = {n: "b" for n in toposort([operand]) if n.op in LEAVES or n.op == "const" and n.shape}
-    buffers = {**leaves, **{n: "b" for n in stored if n is not node}}
-    emitter = Emitter(buffers, Names(), [])
-    emitter.open(tuple(Axis(f"f{a}", d) for a, d in enumerate(domain)), vector=True)
-    emitter.value(operand, identity(range(len(domain))))
-    return emitter.loads
-
-
-def identity(axes: Iterable[int]) -> Index:
-    return tuple(Offset(0, ((f"f{a}", 1),)) for a in axes)
-
-
 # ---- clusters ---------------------------------------------------------------------------------------------------
 def clusters_of(roots: list[Root]) -> list[Cluster]:
     """Greedy fusion of roots in topological order."""
@@ -258,16 +83,25 @@ def clusters_of(roots: list[Root]) -> list[Cluster]:
     for root in roots:
         kind = root.node.op if root.node.op in BARRIERS else root.kind
         needs = _ancestors({id(home[n]): home[n] for n in root.demands if n in home}.values(), home)
-        for cluster in reversed(clusters):
-            if "nest" == cluster.kind == kind and not _blocked(cluster, root, home, needs) and _join(cluster, root):
-                home[root.node] = cluster
-                break
-        else:
+        open_ = [c for c in reversed(clusters) if c.kind == "nest" and not _blocked(c, root, home, needs)]
+        cluster = _joined(open_, root, kind)
+        if cluster is None:
             cluster = Cluster(root.domain, (), [root], kind=kind)
             cluster.outer = choose_outer(cluster, [root]) or ()
             clusters.append(cluster)
-            home.update(dict.fromkeys((root.node, *root.items), cluster))
+        home.update(dict.fromkeys((root.node, *root.items), cluster))
     return clusters
+
+
+def _joined(clusters: list[Cluster], root: Root, kind: str) -> Cluster | None:
+    """The first of `clusters` that takes `root`, after it has; a fold over pairs goes where its work is done anyway."""
+    if root.sweep is not None:
+        found = next((c for c in clusters if root.sweep and _join_sweep(c, root.sweep)), None)
+        if found is not None:
+            return found
+    if kind != "nest":
+        return None
+    return next((c for c in clusters if _join(c, root) or root.reduced and _join_sweep(c, root)), None)
 
 
 def homes(clusters: list[Cluster]) -> dict[Expr, Cluster]:
@@ -309,6 +143,71 @@ def _join(cluster: Cluster, root: Root) -> bool:
     return _join_rowwise(cluster, root, inside)
 
 
+def _join_sweep(cluster: Cluster, sweep: Root) -> bool:
+    """Join a fold whose elements take work that the kernel does anyway, such as the weights of a sum over pairs."""
+    rank = len(cluster.domain)
+    root = _aligned(sweep, cluster) if sweep.reduced else None
+    if root is None or max(root.reduced) >= rank or any(r.extra and r.node in root.demands for r in cluster.members()):
+        return False
+    joined = replace(root, extra=len(root.domain) - rank)
+    outer = choose_outer(cluster, [*cluster.roots, joined])
+    if outer is None or cluster.rowwise and outer != cluster.outer:
+        return False
+    inner = [cluster.domain[a] for a in range(rank) if a not in outer]
+    if joined.extra and (unrolls(inner) or not inner and joined.looped):
+        return False
+    cluster.roots.append(joined)
+    cluster.outer = outer
+    return True
+
+
+def _aligned(root: Root, cluster: Cluster) -> Root | None:
+    """`root` with its axes in the order of the kernel, by work that both do at every element of it; None without."""
+    rank = len(cluster.domain)
+    here = identity(range(rank))
+    for member in cluster.roots:
+        for node, indices in root.values.items():
+            if here not in member.values.get(node, ()) or not costs(node, {*root.demands, *member.demands}, RECOMPUTE):
+                continue
+            for index in indices:
+                perm = _axes_of(index, len(root.domain))
+                if len(set(perm[:rank])) == rank == len(index) and _keeps_order(root, perm):
+                    found = root if perm == tuple(range(len(perm))) else _turned(root, perm)
+                    if same_shape(found.domain[:rank], cluster.domain):
+                        return found
+    return None
+
+
+def _axes_of(index: Index, rank: int) -> tuple[int, ...]:
+    """The axes that `index` runs along, one after the other, and then the rest of `rank` (else ())."""
+    plain = {offset: a for a, offset in enumerate(identity(range(rank)))}
+    if any(offset not in plain for offset in index):
+        return ()
+    found = tuple(plain[offset] for offset in index)
+    return found + tuple(a for a in range(rank) if a not in found)
+
+
+def _keeps_order(root: Root, perm: tuple[int, ...]) -> bool:
+    kept = [a for a in perm if a not in root.reduced]
+    return kept == sorted(kept)
+
+
+def _turned(root: Root, perm: tuple[int, ...]) -> Root:
+    """`root` with axis perm[k] of its domain as axis k."""
+    names: dict[str, str] = {f"f{a}": f"f{k}" for k, a in enumerate(perm)}
+
+    def moved(offset: Offset) -> Offset:
+        return Offset(offset.const, tuple((str(names.get(t, t)), c) for t, c in offset.terms))
+
+    def renamed(found: dict[Expr, set[Index]]) -> dict[Expr, set[Index]]:
+        return {n: {tuple(map(moved, index)) for index in indices} for n, indices in found.items()}
+
+    domain = tuple(root.domain[a] for a in perm)
+    reduced = tuple(k for k, a in enumerate(perm) if a in root.reduced)
+    return replace(root, operand=transpose(root.operand, perm), domain=domain, reduced=reduced,
+                   demands=renamed(root.demands), values=renamed(root.values))
+
+
 def _related(cluster: Cluster, root: Root) -> bool:
     """Sharing an input or a result is what makes one sweep cheaper than two."""
     return any(n in root.demands for r in cluster.members() for n in (r.node, *r.demands))
@@ -317,7 +216,7 @@ def _related(cluster: Cluster, root: Root) -> bool:
 def _join_rowwise(cluster: Cluster, root: Root, inside: list[Root]) -> bool:
     """Join a root whose domain is the rows: it reads results of rows at the row, and maps or folds over all rows."""
     rows = [r for r in inside if r in cluster.rowwise or r.reduced]
-    if not rows or len(rows) != len(inside):
+    if any(r.extra for r in rows) or not rows or len(rows) != len(inside):
         return False
     outer = (
         cluster.outer
@@ -350,6 +249,8 @@ def choose_outer(cluster: Cluster, roots: list[Root]) -> tuple[int, ...] | None:
             member = members.get(node) or rowwise.get(node)
             if member is None:
                 continue
+            if member.extra:
+                return None
             axes = cluster.outer if node in rowwise else member.kept
             if indices != {identity(axes)} or node in rowwise and member.reduced:
                 return None
@@ -358,7 +259,8 @@ def choose_outer(cluster: Cluster, roots: list[Root]) -> tuple[int, ...] | None:
     if len(forced) > 1 or () in forced:
         return None
     folds = [r for r in roots if r.reduced]
-    candidates = list(forced) or [r.kept for r in folds if rank - 1 in r.reduced and r.kept] + [
+    kept = [tuple(a for a in r.kept if a < rank) for r in folds if rank - 1 in r.reduced]
+    candidates = list(forced) or [axes for axes in kept if axes] + [
         _leading(r) for r in folds if _leading(r)
     ] + [tuple(range(rank))]
     return next((outer for outer in candidates if all(_fits(r, outer, rank) for r in folds)), None)

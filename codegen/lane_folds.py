@@ -11,10 +11,10 @@ import numpy as np
 from ..dsl import size
 from ..dsl.primitives import identity_of
 from .emit import LETTERS, Emitter, close_loop, dtype_name, flat
-from .fuse import Root
 from .loops import collapsed, split_rows
 from .nest import Context
 from .program import Axis, For, Kernel, Literal, Offset, Store, Update
+from .roots import Root
 
 
 def lane_fold_kernel(root: Root, context: Context, name: str, title: tuple[str, ...]) -> Kernel:

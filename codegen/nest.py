@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,13 +10,15 @@ import numpy as np
 from ..dsl import size
 from ..dsl.node import Expr
 from ..dsl.primitives import identity_of
-from ..dsl.size import Dim
+from ..dsl.size import Dim, same_shape
 from .emit import LETTERS, Emitter, Index, Scope, close_loop, dtype_name, flat
-from .emit_rules import checked, turns_of, unrolls
-from .fuse import Cluster, Root
+from .emit_rules import turns_of, unrolls
+from .fuse import Cluster
 from .loops import collapsed, split_rows
 from .names import Names
-from .program import Acc, Axis, Buffer, Carry, Combine, For, Kernel, Let, Literal, Offset, Operand, Stmt, Store, Update
+from .program import Acc, Axis, Buffer, Combine, For, Kernel, Literal, Offset, Operand, Stmt, Store, Update
+from .roots import Root
+from .share import kept_in_rows
 
 TITLE = 150              # characters of a line of mathematics
 
@@ -93,16 +96,19 @@ class Nest:
         self.inner = tuple(a for a in range(rank) if a not in cluster.outer)
         self.short = bool(self.inner) and unrolls([cluster.domain[a] for a in self.inner])
         self.elements: list[tuple[Root, int, Operand]] = []
+        self.arrays: dict[Root, str] = {}
 
     def build(self) -> Kernel:
         rows = tuple(self.axes[a] for a in self.cluster.outer)
         vector = self.short or not self.inner or len(self.axes) - 1 in self.cluster.outer
         scope = self.emitter.open(rows, vector)
-        for stage in self.stages():
-            self.sweep([r for r in stage if r not in self.cluster.rowwise], vector)
+        stages = self.stages()
+        kept = {} if vector or not self.inner else kept_in_rows(stages, len(self.axes), self.context.stored)
+        for number, stage in enumerate(stages):
+            self.sweep([r for r in stage if r not in self.cluster.rowwise], vector, kept.get(number, ()))
             for root in stage:
                 if root in self.cluster.rowwise:
-                    self.row_result(root, self.emitter.value(root.operand, self.row_index()))
+                    self.row_result(root, (), self.emitter.value(root.operand, self.row_index()))
         accs = self.fold_rows()
         self.emitter.close()
         return self.kernel(rows, scope, accs, vector)
@@ -111,17 +117,17 @@ class Nest:
         return tuple(self.index[a] for a in self.cluster.outer)
 
     def stages(self) -> list[list[Root]]:
-        """Roots grouped so that a reduction is finished before the stage that reads it."""
+        """Roots grouped so that a reduction is finished before the stage that reads it; with loops of their own after
+        those of the same stage that need none.
+        """
         level: dict[Expr, int] = {}
-        stages: list[list[Root]] = []
+        stages: dict[tuple[int, bool], list[Root]] = {}
         for root in self.in_order():
             below = [(level[n], n) for n in root.demands if n in level]
             reduced = {r.node for r in self.cluster.roots if r.reduced}
             level[root.node] = max((k + (n in reduced) for k, n in below), default=0)
-            while len(stages) <= level[root.node]:
-                stages.append([])
-            stages[level[root.node]].append(root)
-        return stages
+            stages.setdefault((level[root.node], root.looped), []).append(root)
+        return [stages[key] for key in sorted(stages)]
 
     def in_order(self) -> list[Root]:
         members = {r.node: r for r in self.cluster.members()}
@@ -137,43 +143,91 @@ class Nest:
         return list(done.values())
 
     # one stage -------------------------------------------------------------------------------------------------
-    def sweep(self, roots: list[Root], vector_rows: bool) -> None:
-        """One pass over the inner axes that computes `roots`."""
+    def sweep(self, roots: list[Root], vector_rows: bool, kept: Sequence[Expr]) -> None:
+        """One pass over the inner axes that computes `roots`, and `kept` for the passes after it."""
         if not roots:
             return
+        if roots[0].looped:
+            self.sweep_beyond(roots)
+            return
         if not self.inner:
-            for root, value in self.computed(roots, self.index):
-                self.row_result(root, value)
+            for root, cell, value in self.computed(roots, self.index):
+                self.row_result(root, cell, value)
             return
         if self.short:
             self.short_sweep(roots)
             return
         scopes = [self.emitter.open((self.axes[a],), not vector_rows and a == self.inner[-1]) for a in self.inner]
         folds = []
-        for root, value in self.computed(roots, self.index):
+        for root, cell, value in self.computed(roots, self.index):
             if not root.reduced:
                 self.store(root, self.index, value)
             elif root.reduced == self.cluster.outer:
-                self.update(root, value)
+                self.update(root, (*self.index, *cell), value)
             else:
-                folds.append((root, value))
-        values: list[Operand] = [v for _, v in folds]
+                folds.append((root, cell, value))
+        for node in kept:
+            self.keep(node)
+        values: list[Operand] = [v for _, _, v in folds]
         for scope in reversed(scopes):
             values = list(
                 close_loop(
                     self.emitter,
                     scope,
-                    tuple((r.op, dtype_name(r.node), v) for (r, _), v in zip(folds, values, strict=True)),
+                    tuple((r.op, dtype_name(r.node), v) for (r, _, _), v in zip(folds, values, strict=True)),
                 )
             )
-        for (root, _), value in zip(folds, values, strict=True):
-            self.folded(root, value)
+        for (root, cell, _), value in zip(folds, values, strict=True):
+            self.folded(root, cell, value)
 
-    def computed(self, roots: list[Root], index: Index) -> list[tuple[Root, Operand]]:
-        """`roots` with their values at `index`, all of them before any is stored: a carry that one of them overwrites
-        in place may be read by another.
+    def keep(self, node: Expr) -> None:
+        """Store `node` in the memory of a row, which every chunk has once, and load it from there from now on."""
+        value = self.emitter.value(node, self.index)
+        shape = tuple(self.cluster.domain[a] for a in self.inner)
+        buffer = self.context.temporary("in_row", dtype_name(node), (size.symbol(self.chunks), *shape))
+        offset = Offset(0, (("chunk", size.product(shape)),)) + flat(tuple(self.index[a] for a in self.inner), shape)
+        self.emitter.scopes[-1].stmts.append(Store(buffer, offset, value))
+        self.emitter.in_row[node, self.index] = (buffer, offset)
+
+    def sweep_beyond(self, roots: list[Root]) -> None:
+        """Folds with axes of their own, in lanes: updates in place, one for each turn of the inner axes."""
+        for first in roots:
+            alike = [r for r in roots if same_shape(r.beyond, first.beyond)]
+            if alike[0] is not first:
+                continue
+            beyond = tuple(Axis(self.context.names.index(LETTERS[(len(self.axes) + k) % 8]), d)
+                           for k, d in enumerate(first.beyond))
+            index = (*self.index, *(Offset(0, ((a.name, 1),)) for a in beyond))
+            for root in alike:
+                if root.reduced == self.inner:
+                    self.clear_row(root)
+            loops = [self.emitter.open((self.axes[a],)) for a in self.inner]
+            loops += [self.emitter.open((axis,), axis is beyond[-1]) for axis in beyond]
+            for root, value in [(r, self.emitter.value(r.operand, index)) for r in alike]:
+                self.update(root, index, value)
+            for opened in reversed(loops):
+                close_loop(self.emitter, opened, ())
+
+    def clear_row(self, root: Root) -> None:
+        """The identity of the fold, in the row of its result."""
+        count, dtype = size.product(root.beyond), dtype_name(root.node)
+        axis = Axis(self.context.names.index("j"), count)
+        row = flat((*self.row_index(), *(Offset() for _ in root.beyond)), root.node.shape)
+        identity = Literal.of(identity_of(root.op, np.dtype(dtype)), dtype)
+        place = row + Offset(0, ((axis.name, 1),))
+        self.emitter.scopes[-1].stmts.append(
+            For((axis,), (Store(self.context.stored[root.node], place, identity),), vector=True)
+        )
+
+    def computed(self, roots: list[Root], index: Index) -> list[tuple[Root, Index, Operand]]:
+        """`roots` with their values at `index`, one for each place on the short axes beyond, all of them before any is
+        stored: a carry that one of them overwrites in place may be read by another.
         """
-        return [(root, self.emitter.value(root.operand, index)) for root in roots]
+        return [
+            (root, cell, self.emitter.value(root.operand, (*index, *cell)))
+            for root in roots
+            for cell in turns_of(root.beyond)
+        ]
 
     def short_sweep(self, roots: list[Root]) -> None:
         """The same over inner axes of a few fixed elements: written out, so that rows can run in lanes."""
@@ -181,30 +235,35 @@ class Nest:
         for turn in turns_of([self.cluster.domain[a] for a in self.inner]):
             place = dict(zip(self.inner, turn, strict=True))
             index = tuple(place.get(a, here) for a, here in enumerate(self.index))
-            for root, value in self.computed(roots, index):
+            for root, _, value in self.computed(roots, index):
                 if not root.reduced:
                     self.store(root, index, value)
                 elif root.reduced == self.cluster.outer:
-                    element = flat(tuple(index[a] for a in root.kept), root.node.shape).const
-                    self.elements.append((root, int(element), value))
+                    self.element(root, tuple(index[a] for a in root.kept), value)
                 else:
                     total, dtype = totals.get(root), dtype_name(root.node)
                     totals[root] = value if total is None else self.emitter.let(root.op, dtype, total, value)
         for root, value in totals.items():
-            self.folded(root, value)
+            self.folded(root, (), value)
 
-    def folded(self, root: Root, value: Operand) -> None:
+    def folded(self, root: Root, cell: Index, value: Operand) -> None:
         """What a fold over the inner axes gave: known in the row, or folded over the rows too."""
         if root.reduced != self.inner:
-            self.row_result(root, value)
+            self.row_result(root, cell, value)
             return
-        depth = self.emitter.operand_depth((value,))
-        self.emitter.remember(root.node, self.row_index(), value, depth)
-        self.store(root, self.row_index(), value)
+        depth, place = self.emitter.operand_depth((value,)), (*self.row_index(), *cell)
+        self.emitter.remember(root.node, place, value, depth)
+        self.store(root, place, value)
 
-    def row_result(self, root: Root, value: Operand) -> None:
+    def element(self, root: Root, place: Index, value: Operand) -> None:
+        """One element of a result that is folded over the rows."""
+        self.elements.append((root, int(flat(place, root.node.shape).const), value))
+
+    def row_result(self, root: Root, cell: Index, value: Operand) -> None:
         """A value known in the row: stored there, or folded over the rows."""
-        if root.reduced:
+        if cell:
+            self.element(root, cell, value)
+        elif root.reduced:
             self.folds.append(value)
             self.fold_roots.append(root)
         else:
@@ -224,15 +283,22 @@ class Nest:
             offset = offset + Offset(0, ((turn, size.product(node.shape)),))
         self.emitter.scopes[-1].stmts.append(Store(context.stored[node], offset, value))
 
-    def update(self, root: Root, value: Operand) -> None:
-        """A fold over the rows that keeps the inner axes: every chunk has its own array of partial results."""
-        partial, identity = self.partial(root, root.node.shape)
-        shape, count = root.node.shape, size.product(root.node.shape)
-        axis = Axis(self.context.names.index("j"), count)
+    def update(self, root: Root, index: Index, value: Operand) -> None:
+        """A fold in place: over the inner axes in the row of its result, over the rows in an array that every chunk
+        has of its own.
+        """
+        place = flat(tuple(index[a] for a in root.kept), root.node.shape)
+        if root.reduced == self.inner:
+            self.emitter.scopes[-1].stmts.append(Update(root.op, self.context.stored[root.node], place, value))
+            return
+        count = size.product(root.node.shape)
         base = Offset(0, (("chunk", count),))
-        self.begin.append(For((axis,), (Store(partial, base + Offset(0, ((axis.name, 1),)), identity),), vector=True))
-        kept = tuple(self.index[a] for a in root.kept)
-        self.emitter.scopes[-1].stmts.append(Update(root.op, partial, base + flat(kept, shape), value))
+        if root not in self.arrays:
+            self.arrays[root], identity = self.partial(root, root.node.shape)
+            axis = Axis(self.context.names.index("j"), count)
+            start = Store(self.arrays[root], base + Offset(0, ((axis.name, 1),)), identity)
+            self.begin.append(For((axis,), (start,), vector=True))
+        self.emitter.scopes[-1].stmts.append(Update(root.op, self.arrays[root], base + place, value))
 
     def partial(self, root: Root, shape: tuple[Dim, ...]) -> tuple[str, Literal]:
         """A buffer for the results of every chunk, which are combined at the end, and the fold's identity."""
@@ -278,112 +344,3 @@ class Nest:
             False,
             tuple(dict.fromkeys(self.emitter.fused)),
         )
-
-
-# ---- kernels of single nodes ------------------------------------------------------------------------------------
-def scatter_kernel(root: Root, context: Context, name: str, title: tuple[str, ...]) -> Kernel:
-    """The updates of a scatter, in order; its buffer holds the base already."""
-    node = root.node
-    op, axes = node.attrs
-    base, *arrays, updates = node.args
-    rank = len(arrays[0].shape)
-    emitter = Emitter({n: b for n, b in context.stored.items() if n is not node}, context.names, context.errors)
-    emitter.products = context.products
-    chunks = context.chunk_count(name)
-    every = [Axis(context.names.index(LETTERS[a % 8]), d) for a, d in enumerate(updates.shape)]
-    index = tuple(Offset(0, ((a.name, 1),)) for a in every)
-    scope = emitter.open(tuple(every[:rank]))
-    places = {
-        axis: checked(emitter, emitter.value(array, index[:rank]), array, base.shape[axis], None)
-        for axis, array in zip(axes, arrays, strict=True)
-    }
-    inner = [emitter.open((axis,), axis is every[-1]) for axis in every[rank:]]
-    rest = iter(index[rank:])
-    target = flat(tuple(places[a] if a in places else next(rest) for a in range(len(base.shape))), base.shape)
-    value = emitter.value(updates, index)
-    buffer = context.stored[node]
-    ok = masks_of(emitter, places)
-    emitter.scopes[-1].stmts.append(
-        Store(buffer, target, value, ok) if op == "set" else Update(op, buffer, target, value, ok)
-    )
-    for opened in reversed(inner):
-        close_loop(emitter, opened, ())
-    emitter.close()
-    rows, body, _ = collapsed(tuple(every[:rank]), tuple(scope.stmts), ())
-    row, body, _, _ = split_rows(rows, body, (), False, context.names)
-    work = size.product([a.extent for a in every[rank:]])
-    return Kernel(
-        name,
-        title,
-        row,
-        work,
-        body,
-        False,
-        (),
-        "chunk",
-        chunks,
-        tuple(emitter.scopes[0].stmts),
-        (),
-        (),
-        True,
-        (f"scatter {op}",),
-    )
-
-
-def masks_of(emitter: Emitter, places: dict[int, Offset]) -> str | None:
-    """Where every index was in range: an update elsewhere is reported and left out."""
-    known = {s.name: s for scope in emitter.scopes for s in scope.stmts if isinstance(s, Let)}
-    ok: str | None = None
-    for place in places.values():
-        for name, _ in place.terms:
-            condition = known[name].args[0] if name in known and known[name].op == "where" else None
-            ok = emitter.both(ok, condition) if isinstance(condition, str) else ok
-    return ok
-
-
-def recurrence_kernel(root: Root, context: Context, name: str, title: tuple[str, ...]) -> Kernel:
-    """s[k] = a[k]*s[k-1] + b[k] along one axis, the others are rows."""
-    node = root.node
-    axis, reverse = node.attrs
-    dtype = dtype_name(node)
-    emitter = Emitter({n: b for n, b in context.stored.items() if n is not node}, context.names, context.errors)
-    emitter.products = context.products
-    chunks = context.chunk_count(name)
-    every = [Axis(context.names.index(LETTERS[a % 8]), d) for a, d in enumerate(node.shape)]
-    others = tuple(a for i, a in enumerate(every) if i != axis)
-    vector = axis != len(every) - 1
-    scope = emitter.open(others, vector)
-    loop = emitter.open((every[axis],))
-    position = Offset(0, ((every[axis].name, 1),))
-    position = position.scaled(-1) + Offset(node.shape[axis] + -1) if reverse else position
-    index = tuple(position if i == axis else Offset(0, ((a.name, 1),)) for i, a in enumerate(every))
-    before, after = context.names.new("state"), context.names.new("state")
-    emitter.depth_of[before] = len(emitter.scopes) - 1
-    a, b = emitter.value(node.args[0], index), emitter.value(node.args[1], index)
-    if dtype.startswith("float"):
-        new = emitter.let("fma", dtype, a, before, b)
-    else:
-        new = emitter.let("add", dtype, emitter.let("multiply", dtype, a, before), b)
-    loop.stmts.append(Store(context.stored[node], flat(index, node.shape), new))
-    emitter.close()
-    carry = Carry(before, after, dtype, Literal.of(0, dtype), new)
-    scope.stmts.append(For((every[axis],), tuple(loop.stmts), (), (carry,)))
-    emitter.close()
-    rows, body, _ = collapsed(others, tuple(scope.stmts), ())
-    row, body, _, vector = split_rows(rows, body, (), vector, context.names)
-    return Kernel(
-        name,
-        title,
-        row,
-        node.shape[axis],
-        body,
-        vector,
-        (),
-        "chunk",
-        chunks,
-        tuple(emitter.scopes[0].stmts),
-        (),
-        (),
-        False,
-        ("recurrence",),
-    )

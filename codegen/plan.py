@@ -12,18 +12,20 @@ from ..dsl.primitives import elementwise, slice_
 from ..dsl.prune import pruned
 from ..dsl.size import Size
 from .contractions import gemm_attrs
-from .fuse import LEAVES, SEVERAL, Cluster, Root, clusters_of, demands_of, fitted, ordered, root_of, stored_nodes
+from .fuse import Cluster, clusters_of, fitted, ordered
 from .lane_folds import lane_fold_kernel
 from .library import library_step, result_word
 from .lower import fused_products, lowered
 from .marks import is_marked
 from .memory import planned
 from .names import Names
-from .nest import TITLE, Context, Nest, recurrence_kernel, scatter_kernel
+from .nest import TITLE, Context, Nest
 from .plan_branch import branch_steps
 from .plan_loop import loop_steps
 from .program import Library, Program, Step
-from .share import shared_nodes, stages
+from .roots import LEAVES, SEVERAL, Root, root_of, stored_nodes, surveyed
+from .share import repeated_nodes, shared_nodes, stages
+from .single import recurrence_kernel, scatter_kernel
 
 SHARING = 3              # times that clusters are formed again because nodes that several would compute are stored
 
@@ -74,6 +76,7 @@ def graph_steps(
     for _ in range(SHARING):
         home = {root.node: k for k, cluster in enumerate(clusters) for root in cluster.members()}
         more = shared_nodes(results, context.stored, home)
+        more += repeated_nodes(results, {*context.stored, *more}, clusters)
         if not more:
             break
         _store(more, context)
@@ -137,7 +140,7 @@ def update_root(node: Expr, context: Context) -> Root:
     target, value = node.args
     if op != "set":
         value = elementwise(op, slice_(target, ranges, value.shape), value)
-    return Root(node, value, value.shape, demands=demands_of(value, value.shape, context.stored, node))
+    return surveyed(Root(node, value, value.shape), context.stored)
 
 
 def _leaf(node: Expr) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from ..dsl.branch import Branch
 from ..dsl.node import FUNCTIONS, Expr
-from .fuse import LEAVES
 from .lower import lowered
 from .marks import marked
 from .nest import TITLE, Context
 from .program import Branch as BranchStep
 from .program import Step
+from .roots import LEAVES
 
 GraphSteps = Callable[..., "list[Step] | None"]
 

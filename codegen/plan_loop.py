@@ -18,12 +18,13 @@ from ..dsl.node import Expr, make, toposort
 from ..dsl.primitives import elementwise
 from ..dsl.size import Dim, same
 from ..dsl.surface import size_value
-from .fuse import LEAVES, Cluster, homes, identity
+from .fuse import Cluster, homes
 from .lower import lowered
 from .marks import marked
 from .nest import Context
 from .program import Library, Offset, Step
 from .program import Loop as LoopStep
+from .roots import LEAVES, identity
 
 GraphSteps = Callable[..., "list[Step] | None"]
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from ..dsl.node import Expr, toposort
-from .fuse import BARRIERS, holds_sizes, weight
+from ..dsl.size import same
+from .emit import Index
+from .fuse import Cluster
+from .roots import BARRIERS, RECOMPUTE, Root, costs, holds_sizes, identity, mentioned, weight
 
 SHARED = 24              # operations on an element that two kernels may both repeat
 SCALAR = 96              # the same where there is one element, which would be a kernel of its own
@@ -50,10 +53,79 @@ def shared_nodes(results: Sequence[Expr], stored: Collection[Expr], home: Mappin
     found: list[Expr] = []
     done = set(stored)
     for node in reversed(top):
-        if _costs(node, done, SHARED if node.shape else SCALAR):
+        if costs(node, done, SHARED if node.shape else SCALAR):
             found.append(node)
             done.add(node)
     return found
+
+
+def repeated_nodes(results: Sequence[Expr], stored: Collection[Expr], clusters: Sequence[Cluster]) -> list[Expr]:
+    """Nodes to store besides `stored` because their kernel would compute them again in every row: they follow an inner
+    axis, but not the rows.
+    """
+    repeated = {
+        node
+        for cluster in clusters
+        for root in cluster.roots
+        for node, indices in root.values.items()
+        if node not in stored and any(_repeats(index, cluster) for index in indices)
+    }
+    if not repeated:
+        return []
+    order = toposort(results)
+    backed = _backed(order, stored)
+    found: list[Expr] = []
+    done, covered = set(stored), set()
+    for node in reversed(order):
+        if node in covered:
+            covered.update(node.args)
+        elif node in repeated and node in backed and weight(node):
+            covered.update(node.args)
+            if costs(node, done, RECOMPUTE):
+                found.append(node)
+    return found[::-1]
+
+
+def _repeats(index: Index, cluster: Cluster) -> bool:
+    """Whether what has this index is the same in many rows, yet not known outside of the loop over them."""
+    order = [*cluster.outer, *(a for a in range(len(cluster.domain)) if a not in cluster.outer)]
+    axes = [k for k, a in enumerate(order) if f"f{a}" in mentioned(index)]
+    missing = [k for k, a in enumerate(order) if k not in axes and not same(cluster.domain[a], 1)]
+    return bool(axes and missing) and min(missing) < max(axes)
+
+
+def kept_in_rows(stages: Sequence[Sequence[Root]], rank: int, stored: Collection[Expr]) -> dict[int, list[Expr]]:
+    """What several passes over a row of a kernel would compute again at the same element: by the first such pass, to
+    be kept for the others.
+    """
+    here = identity(range(rank))
+    within = {n for stage in stages for root in stage for n, indices in root.values.items() if here in indices}
+    order = toposort([root.operand for stage in stages for root in stage])
+    passes = dict.fromkeys(order, 0)
+    for k, stage in enumerate(stages):
+        for root in stage:
+            passes[root.operand] |= 1 << k
+    top: list[Expr] = []
+    for node in reversed(order):
+        if node in stored:
+            continue
+        if node in within and passes[node].bit_count() > 1 and _is_worth_keeping(node, set(stored)):
+            top.append(node)
+            passes[node] &= -passes[node]
+        for arg in node.args:
+            passes[arg] |= passes[node]
+    kept: dict[int, list[Expr]] = {}
+    done = set(stored)
+    for node in reversed(top):
+        first = passes[node].bit_length() - 1
+        if not stages[first][0].looped and _is_worth_keeping(node, done):
+            kept.setdefault(first, []).append(node)
+            done.add(node)
+    return kept
+
+
+def _is_worth_keeping(node: Expr, done: set[Expr]) -> bool:
+    return (weight(node) > 0 or node.op == "reduce") and costs(node, done, RECOMPUTE)
 
 
 def _kernels(order: list[Expr], home: Mapping[Expr, int], stored: Collection[Expr]) -> dict[Expr, int]:
@@ -78,16 +150,3 @@ def _backed(order: list[Expr], stored: Collection[Expr]) -> set[Expr]:
         elif any(a in found for a in node.args):
             found.add(node)
     return found
-
-
-def _costs(node: Expr, done: set[Expr], limit: int) -> bool:
-    """Whether computing `node` from what is stored takes `limit` operations."""
-    total, seen, stack = 0, {node}, [node]
-    while stack and total < limit:
-        top = stack.pop()
-        total += weight(top)
-        for arg in top.args:
-            if arg not in seen and arg not in done:
-                seen.add(arg)
-                stack.append(arg)
-    return total >= limit

@@ -68,6 +68,16 @@ def running_folds(x):
                  for g in (lambda v, axis: v, fn.flip))
 
 
+SHEAR = np.array([[1.0, 0.5], [-0.2, 2.0]])
+
+
+def mixture(x, centre, scale):
+    """Log-density of curves (x, sin x) under Gaussians with a centre and a shear each."""
+    apart = fn.stack([x, fn.sin(x)], axis=1)[:, None, :] - fn.stack([centre, centre * centre], axis=1)
+    z = fn.einsum("kij,nkj->nki", fn.exp(scale)[:, None, None] * SHEAR, apart)
+    return fn.logsumexp(scale - 0.5 * fn.sum(z * z, axis=2), axis=1)
+
+
 REDUCTIONS: Cases = {
     "every subset of axes": (folds_of, [CUBE]),
     "every subset of axes, float32": (folds_of, [CUBE.astype("float32")]),
@@ -225,6 +235,8 @@ GRADIENTS: Cases = {
     "batched products": (gradient(lambda x, y: (x @ y) ** 2, 2), [normal(4, 3, 5), normal(4, 5, 7)]),
     "recurrent net": (gradient(recurrent, 2), [normal(5, 5), normal(4, 3, 5)]),
     "pairs": (gradient(lambda x, y: fn.exp(-(x[:, None] - y) ** 2), 2), [normal(33), normal(17)]),
+    "a mixture": (gradient(mixture, 3), [normal(23), normal(5), normal(5)]),
+    "a mixture of many": (gradient(mixture, 3), [normal(9), normal(19), normal(19)]),
     "pairs of points": (gradient(lambda x, y: fn.logsumexp(-fn.sum((x[:, None, :] - y) ** 2, axis=2), axis=1), 2),
                         [normal(33, 3), normal(17, 3)]),
     "pairs with many coordinates": (gradient(lambda x, y: fn.exp(-0.1 * fn.sum((x[:, None] - y) ** 2, axis=2)), 2),

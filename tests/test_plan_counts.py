@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from target_cases import standardised_columns
+from target_cases import mixture, standardised_columns
 from target_contract import assert_agree, expected, job_of, run_on_cpu
 
 sys.path.insert(0, str(Path(__file__).parent / "emulator"))
@@ -17,7 +17,7 @@ from expressions import cross_entropy, fn, gradient, layer_norm, softmax  # noqa
 
 import pullback as pb  # noqa: E402
 from pullback.codegen.cost import cost_of  # noqa: E402
-from pullback.codegen.program import Kernel, Library, Load, Program, Store, walk_stmts  # noqa: E402
+from pullback.codegen.program import For, Kernel, Let, Library, Load, Program, Store, walk_stmts  # noqa: E402
 from pullback.dsl import size  # noqa: E402
 from pullback.dsl.functional import grad, value_and_grad  # noqa: E402
 
@@ -272,3 +272,42 @@ def test_gradients_of_pairs_of_points_take_work_in_proportion_to_their_coordinat
         values = {**dict.fromkeys(program.sizes, 1000), str(coordinates): count}
         flops.append(sum(size.evaluate(cost_of(program, s).flops, values) for s in program.steps))
     assert flops[1] < 10 * flops[0]
+
+
+def evaluations(program: Program, op: str) -> int:
+    """How often `op` is computed where every size is 1000."""
+    def count(stmts, times):
+        return sum(count(s.body, times * size.evaluate(size.product(a.extent for a in s.axes), values))
+                   if isinstance(s, For) else times * (isinstance(s, Let) and s.op == op) for s in stmts)
+
+    values = dict.fromkeys(program.sizes, 1000)
+    return sum(count(k.body, size.evaluate(k.rows.extent, values)) for k in program.kernels())
+
+
+def density(x, y, width):
+    """Log-density at points x of Gaussians around points y."""
+    return fn.logsumexp(-width * fn.sum((x[:, None, :] - y) ** 2, axis=2), axis=1)
+
+
+@pytest.mark.parametrize(("function", "arrays"), [
+    (density, [X, Y[:9], WEIGHTS[0]]), (mixture, [X[:, 0], Y[0], Y[1]]),
+], ids=["points", "mixture"])
+def test_the_gradient_with_respect_to_both_of_a_pair_takes_one_exponential_of_each(function, arrays):
+    """All sums over pairs, of rows and of columns, are one kernel, and what its passes share is kept in the row."""
+    program = plan_of(gradient(function, 3), *arrays)
+    assert 1000 * 1000 <= evaluations(program, "exp") < 1000 * 1000 + 10 * 1000
+    pairs = [k for k in program.kernels() if not size.same(k.work, 1) and "exp" in k.fuses]
+    assert len(pairs) == 1
+    rows = [b for n, b in program.buffers.items() if n.startswith("in_row")]
+    assert rows and all(len(b.shape) == 2 and "chunks" in str(b.shape[0]) for b in rows)
+
+
+def test_a_small_factor_of_a_large_product_is_computed_once():
+    program = plan_of(lambda x, s: fn.sum(fn.abs(x - fn.exp(s)), axis=1), X, WEIGHTS)
+    assert evaluations(program, "exp") == 1000
+
+
+def test_a_factor_of_whole_rows_is_not_stored():
+    program = plan_of(lambda x, s: fn.sum(fn.abs(x - fn.exp(s)[:, None]), axis=1), X, X[:, 0])
+    assert len(list(program.kernels())) == 1
+    assert evaluations(program, "exp") == 1000
