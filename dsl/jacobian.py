@@ -17,6 +17,7 @@ from .node import FUNCTIONS, Expr, where
 from .paths import check_paths, remember
 from .primitives import show_shape, transpose
 from .reuse import compiled_once
+from .sparse_jacobian import sparse_derivative
 from .surface import surface
 
 
@@ -30,7 +31,7 @@ def jacrev(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any 
     return _jacobian(target, argnums, has_aux, wrt, "rev")
 
 
-def jacobian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None) -> Any:
+def jacobian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None, sparse: Any = False) -> Any:
     """The Jacobian, by tangents or by cotangents, whichever are fewer.
 
     Of an expression, or a nest of them: `wrt` (the second argument) is a Var, a name or a nest of them, default all
@@ -38,24 +39,36 @@ def jacobian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: An
     function: a function of the same arguments; `argnums` is a position, a name or a tuple of them, default 0.
     Each part has the shape of the result followed by that of the argument.
 
+    `sparse=True` gives, of one array by one argument, a function of arrays (by name, of an expression) whose result is
+    a CSR matrix, SciPy's or CuPy's: columns, or rows, that `pb.sparsity` tells apart are computed together. A pattern
+    or a coloring in place of True is used as it is.
+
     >>> import numpy as np, pullback as pb
     >>> pb.jacobian(lambda x: x ** 2)(np.array([1.0, 2.0]))
     array([[2., 0.],
            [0., 4.]])
+    >>> pb.jacobian(lambda x: x[1:] * x[:-1], sparse=True)(np.arange(1.0, 5.0)).toarray()
+    array([[2., 1., 0., 0.],
+           [0., 3., 2., 0.],
+           [0., 0., 4., 3.]])
     """
+    if sparse is not False:
+        return _sparse(target, argnums if wrt is None else wrt, has_aux, sparse, symmetric=False)
     return _jacobian(target, argnums, has_aux, wrt, "auto")
 
 
-def hessian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None) -> Any:
+def hessian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None, sparse: Any = False) -> Any:
     """The second derivatives, tangents of the gradient: a matrix for a vector, a nest of nests for a nest.
 
-    Arguments as for `jacobian`.
+    Arguments as for `jacobian`; `sparse=True` reads each entry from one of its two places.
 
     >>> import numpy as np, pullback as pb
     >>> pb.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0]))
     array([[4., 2.],
            [2., 0.]])
     """
+    if sparse is not False:
+        return _sparse(target, argnums if wrt is None else wrt, has_aux, sparse, symmetric=True)
     if is_expression(target):
         leaves, rebuild = chosen(target, argnums if wrt is None else wrt)
         if len(leaves) == 1:
@@ -88,6 +101,12 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
         return nest.unflatten(trace.result_structure, trace.split(results)[2])
 
     return trace.split(put_back(trace))[0], tangent
+
+
+def _sparse(target: Any, place: Any, has_aux: bool, given: Any, symmetric: bool) -> Any:
+    if has_aux:
+        raise TypeError("a sparse derivative has no aux: return the value alone, and compute the rest apart")
+    return sparse_derivative(target, place, given, symmetric)
 
 
 def _jacobian(target: Any, argnums: Any, has_aux: bool, wrt: Any, mode: str) -> Any:

@@ -25,6 +25,7 @@ from .differentiable import differentiable
 from .implicit import fixed_point, root
 from .jacobian import hessian, jacfwd, jacobian, jacrev, linearize
 from .node import FUNCTIONS
+from .sparsity import sparsity
 from .vmap import vmap
 
 _NAMES = (
@@ -62,7 +63,7 @@ _CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop,
 
 _DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (
     check_grads, checkpoint, custom_jvp, custom_vjp, differentiable, fixed_point, hessian, jacfwd, jacobian, jacrev,
-    linearize, root, vmap)}
+    linearize, root, sparsity, vmap)}
 
 PUBLIC: dict[str, Any] = {
     **_CONTROL,

@@ -20,7 +20,7 @@ from ..dsl.node import FUNCTIONS, Expr, rebuild, rewrite, toposort, where
 from ..dsl.stable import stabilised
 from ..dsl.surface import as_expr, size_value
 from ..dsl.trace import Kind, Traced, trace, variables_of
-from . import reference
+from . import reference, sparse
 from .binding import Binding, bind_function, bind_variables, fast_key, signature_of
 from .execute_cpu import Call, Executable, build
 from .inputs import Given, on_device, ready
@@ -350,4 +350,5 @@ def evaluate(expression: Expr, device: str = "cpu") -> Any:
 
 
 FUNCTIONS["_evaluate"] = evaluate
+FUNCTIONS["_csr"] = sparse.csr
 FUNCTIONS["_compile"] = compile
