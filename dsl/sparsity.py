@@ -22,7 +22,7 @@ from .functional import is_expression
 from .grad import chosen, jvp_of
 from .index_sets import Piece
 from .loop import bound
-from .node import Expr, make
+from .node import FUNCTIONS, Expr, make
 from .size import Guards, tracing
 from .structure import dependence
 from .surface import as_expr
@@ -120,14 +120,7 @@ class Sparsity:
 
     def spy(self, ax: Any = None, **settings: Any) -> Any:
         """Draw the entries with matplotlib, on `ax` or a new figure; `settings` as for plot. Returns the axes."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.subplots()[1]
-        settings = {"marker": "s", "markersize": max(0.5, 240 / max(self.shape)), "linestyle": "none", **settings}
-        ax.plot(self.indices, self.rows(), **settings)
-        ax.set(xlim=(-0.5, self.shape[1] - 0.5), ylim=(self.shape[0] - 0.5, -0.5), aspect="equal")
-        return ax
+        return FUNCTIONS["_spy"](self, ax, settings)
 
     def __str__(self) -> str:
         """A picture, where it is small."""

@@ -350,5 +350,5 @@ def evaluate(expression: Expr, device: str = "cpu") -> Any:
 
 
 FUNCTIONS["_evaluate"] = evaluate
-FUNCTIONS["_csr"] = sparse.csr
+FUNCTIONS["_csr"], FUNCTIONS["_spy"] = sparse.csr, sparse.spy
 FUNCTIONS["_compile"] = compile

@@ -1,4 +1,4 @@
-"""Sparse matrices from their entries: SciPy's on the CPU, CuPy's on CUDA."""
+"""Sparse matrices from their entries, SciPy's on the CPU and CuPy's on CUDA, and pictures of their patterns."""
 
 from __future__ import annotations
 
@@ -19,3 +19,15 @@ def csr(data: Any, pattern: Sparsity) -> Any:
     from cupyx.scipy.sparse import csr_matrix
 
     return csr_matrix((data, cupy.asarray(pattern.indices), cupy.asarray(pattern.indptr)), shape=pattern.shape)
+
+
+def spy(pattern: Sparsity, ax: Any, settings: dict[str, Any]) -> Any:
+    """The entries of a pattern as squares on matplotlib's `ax`, or on a new figure."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots()[1]
+    shown = {"marker": "s", "markersize": max(0.5, 240 / max(pattern.shape)), "linestyle": "none", **settings}
+    ax.plot(pattern.indices, pattern.rows(), **shown)
+    ax.set(xlim=(-0.5, pattern.shape[1] - 0.5), ylim=(pattern.shape[0] - 0.5, -0.5), aspect="equal")
+    return ax
