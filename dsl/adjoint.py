@@ -143,14 +143,23 @@ def total(parts: list[Expr], closed: bool = True) -> Expr:
     return result
 
 
-def together(parts: list[Expr], closed: bool = True) -> Expr:
-    """The sum of cotangents `parts`: those of indexed reads are accumulated, in place, in the sum of the others."""
-    indexed = [p for p in parts if p.op == "scatter" and _is_empty(p)]
-    rest = [p for p in parts if not (p.op == "scatter" and _is_empty(p))] or [indexed.pop(0)]
-    result = total(rest, closed)
+def together(parts: list[Expr], closed: bool = True, base: Expr | None = None) -> Expr:
+    """The sum of cotangents `parts` and `base`: those of indexed reads are accumulated, in place, in what the
+    others and `base` add up to.
+    """
+    rest, indexed = [], []
+    for part in parts:
+        few = part.op == "scatter" and _is_empty(part) or base is not None and part.op == "place"
+        (indexed if few else rest).append(part)
+    if base is None and not rest:
+        base = indexed.pop(0)
+    if rest:
+        dense = total(rest, closed and base is None)
+        base = dense if base is None else elementwise("add", base, dense)
+    assert base is not None
     for part in indexed:
-        result = accumulated(result, part)
-    return result
+        base = accumulated(base, part)
+    return base
 
 
 def accumulated(whole: Expr, share: Expr) -> Expr:

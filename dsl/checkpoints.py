@@ -27,7 +27,7 @@ from .node import Expr, make
 from .primitives import elementwise
 from .size import Dim, Size, active_guards
 from .surface import size_value
-from .undo import links
+from .undo import chain_of, is_small
 
 DEFAULT = 128 << 20        # bytes of states beyond which to run again is as cheap as to read them from memory
 _UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
@@ -118,12 +118,30 @@ def kept(loop: Loop) -> Loop:
     """`loop`, cut into the segments that its body's strategy asks for."""
     if loop.count is None or loop.turns is None:
         return loop
-    written = [k for k in range(len(loop.inits)) if links(loop.body, k)]
-    states = [x for k, x in enumerate(loop.inits) if k not in written]
-    lengths = tiles(loop.body.checkpoint, loop.turns, state_bytes(states))
+    each: Dim = 0
+    for k, x in enumerate(loop.inits):
+        chain = chain_of(loop.body, k)
+        once = chain is not None and is_small(chain.written * loop.turns, 2 * sizes.product(x.shape) + 1)
+        written = 0 if once else state_bytes([x]) if chain is None else chain.written * x.dtype.itemsize
+        each = each + written
+    lengths = tiles(loop.body.checkpoint, loop.turns, each)
     about = replace(loop.body.about, why=_reason(loop.body.checkpoint, bool(lengths)))
     body = replace(loop.body, about=about)
     return tiled(Loop(make("loop", loop.node.args, (body, loop.node.attrs[1]))), lengths)
+
+
+def is_within(word: str, turns: Dim, size: Dim, states: Dim) -> bool:
+    """Whether `size` bytes a turn can be kept beside `states`: no more than these, or a quarter of the budget. The
+    answer is a guard of the program, so that memory is what is said before a call.
+    """
+    name, *number = word.split()
+    budget = int(number[0]) if name == "auto" else DEFAULT if name == "all" else 0
+    return _at_most(size, states) or _at_most(size * turns, budget // 4)
+
+
+def _at_most(part: Dim, whole: Dim) -> bool:
+    over = part - whole
+    return over <= 0 if isinstance(over, int) else _value(over) is not None and bool(part <= whole)
 
 
 def _reason(word: str, cut: bool) -> str:

@@ -17,21 +17,25 @@ from .errors import NotDifferentiable, PullbackError, ShapeError
 from .node import FUNCTIONS, Expr, make, toposort, where
 from .paths import check_paths, key, origins, remember
 from .primitives import broadcast_to, cast, show_shape, transpose
-from .rules import RULES, SMOOTH, edge, forward, reverse
+from .rules import RULES, SMOOTH, Onto, edge, forward, reverse
 from .size import equal
 from .stable import stabilised
 from .surface import as_expr, surface
 
 
 # ---- the walks --------------------------------------------------------------------------------------------------
-def vjp_of(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr | None]:
-    """The cotangent of each of `wrt`, given those of `outputs`; None where it is zero."""
+def vjp_of(
+    outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr], base: Mapping[Expr, Expr] | None = None
+) -> list[Expr | None]:
+    """The cotangent of each of `wrt`, given those of `outputs`; None where it is zero. `base`: what nodes have already,
+    which their cotangents are added to.
+    """
     outputs = stabilised(outputs, wrt)
     order = toposort(outputs)
     active = _active(order, wrt)
-    found: dict[Expr, list[Expr]] = {}
+    found = Found(base)
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        found.setdefault(output, []).append(cotangent)
+        found.add(output, cotangent)
     parts: dict[Expr, list[Expr | None]] = {}            # of nodes with several results: a cotangent each
     for node in reversed(order):
         if node not in active:
@@ -39,16 +43,38 @@ def vjp_of(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Ex
         if node in parts:
             _spread_parts(node, parts.pop(node), active, found)
         elif node in found and node.op == "item":
-            _collect_part(node, together(found[node]), parts)
+            _collect_part(node, found.total(node), parts)
         elif node in found and node.args:
-            g = together(found[node])
+            g = found.total(node)
             for i, arg in enumerate(node.args):
                 if arg in active and edge(node, i) == SMOOTH:
                     share = reverse(node, g, i)
                     if share is not None:
                         assert (share.dtype, share.ndim) == (arg.dtype, arg.ndim), f"cotangent of {node.op}"
-                        found.setdefault(arg, []).append(share)
-    return [together(found[w], closed=False) if w in found else None for w in wrt]
+                        found.add(arg, share)
+    return [found.total(w, closed=False) if w in found else None for w in wrt]
+
+
+class Found:
+    """The cotangents that nodes have got so far: `parts` to be added up, and a sum that they are added to."""
+
+    def __init__(self, base: Mapping[Expr, Expr] | None) -> None:
+        self.base = dict(base or {})
+        self.parts: dict[Expr, list[Expr]] = {}
+
+    def __contains__(self, node: Expr) -> bool:
+        return node in self.parts or node in self.base
+
+    def add(self, node: Expr, cotangent: Expr) -> None:
+        self.parts.setdefault(node, []).append(cotangent)
+
+    def total(self, node: Expr, closed: bool = True) -> Expr:
+        return together(self.parts.get(node, []), closed, self.base.get(node))
+
+    def restart(self, node: Expr, base: Expr) -> None:
+        """From now on `node` has `base`, which holds all that it had."""
+        self.parts.pop(node, None)
+        self.base[node] = base
 
 
 def jvp_of(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr | None]:
@@ -87,32 +113,32 @@ def _collect_part(item: Expr, g: Expr, parts: dict[Expr, list[Expr | None]]) -> 
     known[index] = g if present is None else together([present, g])
 
 
-def _spread_parts(node: Expr, parts: list[Expr | None], active: set[Expr], found: dict[Expr, list[Expr]]) -> None:
+def _spread_parts(node: Expr, parts: list[Expr | None], active: set[Expr], found: Found) -> None:
     """Cotangents of a node with several results; a rule takes them as one list."""
-    if node.op in RULES and RULES[node.op].onto is not None:
-        _spread_onto(node, parts, active, found)
+    onto = RULES[node.op].onto if node.op in RULES else None
+    if onto is not None:
+        _spread_onto(node, onto, parts, active, found)
         return
     for i, arg in enumerate(node.args):
         if arg not in active or edge(node, i) != SMOOTH:
             continue
         share = (parts[i] if i < len(parts) else None) if node.op == "pack" else reverse(node, parts, i)  # type: ignore[arg-type]
         if share is not None:
-            found.setdefault(arg, []).append(share)
+            found.add(arg, share)
 
 
-def _spread_onto(node: Expr, parts: list[Expr | None], active: set[Expr], found: dict[Expr, list[Expr]]) -> None:
-    """The same by a rule that adds to what arguments have already; of one that occurs twice, in one place."""
+def _spread_onto(node: Expr, onto: Onto, parts: list[Expr | None], active: set[Expr], found: Found) -> None:
+    """The same by a rule that adds to what arguments have already; of one that occurs twice, in the last place."""
     places = {a: i for i, a in enumerate(node.args) if a in active and edge(node, i) == SMOOTH}
-    present = [together(found[a]) if places.get(a) == i and a in found else None for i, a in enumerate(node.args)]
-    onto = RULES[node.op].onto
-    assert onto is not None
+    present = [found.total(a) if places.get(a) == i and a in found else None for i, a in enumerate(node.args)]
     shares = onto(node, parts, present)
-    for arg, there in zip(node.args, present, strict=True):
-        if there is not None:
-            found[arg] = []
+    for arg, place in places.items():
+        share = shares[place]
+        if present[place] is not None and share is not None:
+            found.restart(arg, share)
     for i, (arg, share) in enumerate(zip(node.args, shares, strict=True)):
-        if share is not None and arg in active and edge(node, i) == SMOOTH:
-            found.setdefault(arg, []).append(share)
+        if share is not None and arg in places and (i != places[arg] or present[i] is None):
+            found.add(arg, share)
 
 
 # ---- typed derivatives, deferred while types are unknown --------------------------------------------------------

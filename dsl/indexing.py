@@ -100,12 +100,19 @@ def update_at(x: Any, index: Any, op: str, value: Any) -> Expr:
     found = select(x, index)
     v = _laid_out(_value_for(x, value), found)
     if found.indices:
-        v = primitives.scatter(found.region(x), found.indices, v, found.axes, op)
+        v = _scattered(found.region(x), found, v, op)
         op = "set"
     v = primitives.reshape(v, tuple(found.lengths))
     if found.whole(x):
         return v if op == "set" else scalar(_ROW[op], x, v)
     return _update_region(x, v, found, op)
+
+
+def _scattered(x: Expr, found: Selection, v: Expr, op: str) -> Expr:
+    """Whatever is folded into one element or row is set there, so that derivatives are of that place alone."""
+    if op in ("multiply", "minimum", "maximum") and all(sizes.same(d, 1) for d in found.indices[0].shape):
+        v, op = scalar(_ROW[op], primitives.gather(x, found.indices, found.axes), v), "set"
+    return primitives.scatter(x, found.indices, v, found.axes, op)
 
 
 def _update_region(x: Expr, v: Expr, found: Selection, op: str) -> Expr:

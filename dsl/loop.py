@@ -20,6 +20,7 @@ from .size import Dim, maximum, minimum
 from .surface import size_value
 
 _serial = itertools.count()
+AGAIN = "again"          # a loop over segments, which are run again rather than kept
 VIEWS = {"broadcast", "transpose", "slice", "reshape"}
 
 
@@ -44,7 +45,7 @@ class Body:
     `stacked` out.
 
     `test`: whether to take another turn, for a loop without count, of at most `limit` turns; `what` it is called when
-    it takes more.
+    it takes more. `undone`: the carries that go back, turn by turn, to the states of another loop.
     """
 
     index: Expr
@@ -57,6 +58,7 @@ class Body:
     checkpoint: str = "all"
     what: str = "a while loop"
     about: About = About()
+    undone: tuple[int, ...] = ()
 
     def roots(self) -> list[Expr]:
         return [*self.results, *self.stacked, *([] if self.test is None else [self.test])]
@@ -174,6 +176,26 @@ def repeat(
     return close(body, count, inits)
 
 
+def backwards(
+    count: Dim | Expr,
+    inits: Sequence[Expr],
+    turn: Callable[[Expr, list[Expr]], Sequence[Expr]],
+    limit: Dim | None,
+    checkpoint: str = "all",
+    about: About = About(),
+    undone: Sequence[int] = (),
+) -> Loop:
+    """A loop over `turn(index, carries) -> next carries` for `index` from `count` - 1 down to 0."""
+    last = count if isinstance(count, Expr) else size_value(count)
+
+    def back(number: Expr, carries: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
+        return turn(elementwise("subtract", elementwise("subtract", last, number), size_value(1)), carries), ()
+
+    limit = limit if isinstance(count, Expr) else None
+    loop = repeat(count, inits, back, limit=limit, checkpoint=checkpoint, about=about)
+    return Loop(make("loop", loop.node.args, (replace(loop.body, undone=tuple(undone)), loop.node.attrs[1])))
+
+
 def close(body: Body, count: Dim | Expr | None, inits: Sequence[Expr]) -> Loop:
     """The loop node of `body`, with what it uses from outside as operands."""
     own = {body.index, *body.carries, *body.operands}
@@ -246,10 +268,11 @@ def tiled(loop: Loop, every: Dim | Sequence[Dim]) -> Loop:
     segments: Dim = (bound_on_turns + (length - 1)) // length
     about = replace(loop.body.about, said=f"{loop.body.about.said} in segments of {length} turns")
     if not isinstance(loop.count, Expr):
-        return Tiles(repeat(segments, loop.inits, segment, about=about).node, bound_on_turns)
+        return Tiles(repeat(segments, loop.inits, segment, checkpoint=AGAIN, about=about).node, bound_on_turns)
     over = elementwise("add", count, size_value(length - 1))
     counted = elementwise("floor_divide", over, size_value(length))
-    return Tiles(repeat(counted, loop.inits, segment, limit=segments, about=about).node, bound_on_turns)
+    cut = repeat(counted, loop.inits, segment, limit=segments, checkpoint=AGAIN, about=about)
+    return Tiles(cut.node, bound_on_turns)
 
 
 class Tiles(Loop):

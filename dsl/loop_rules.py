@@ -11,17 +11,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from .adjoint import Tangents, accumulated, filled, together
+from .adjoint import Tangents, filled, together
 from .checkpoints import segmented
 from .grad import jvp_of, vjp_of
-from .loop import About, Body, Loop, at, bound, repeat
+from .loop import About, Body, Loop, at, backwards, bound, repeat
 from .node import Expr, make, rebuild, rewrite, toposort
+from .past import Past
 from .primitives import elementwise, zeros_like
 from .prune import pruned
 from .rules import RULES, SMOOTH, Rule, edge
 from .slices import read_parts, slices_outside
-from .surface import as_expr, size_value
-from .undo import Chain, keeping, undone
+from .surface import as_expr
+from .undo import Chain
 
 
 def reverse_loop(node: Expr, parts: Tangents, present: Tangents) -> list[Expr | None]:
@@ -38,30 +39,25 @@ def reverse_loop(node: Expr, parts: Tangents, present: Tangents) -> list[Expr | 
     already = {o: g for o, g in zip(body.operands, present[shift + len(loop.inits) :], strict=True) if o in whole}
     if loop.turns is None and body.checkpoint != "none" and adjoint.needed:
         return _with_present(_reverse_of_segments(loop, as_expr(count), given), present)
-    last = as_expr(count) if isinstance(count, Expr) else size_value(count)
-    loop, chains = (loop, []) if body.checkpoint == "none" else keeping(loop, adjoint.needed)
+    past = Again(loop, adjoint.needed) if body.checkpoint == "none" else adjoint.past()
     outside = dict(zip(body.operands, loop.operands, strict=True))
     sources = rewrite(adjoint.sources, rebuild, outside)
     starts = [given.get(("carry", k), zeros_like(loop.inits[k])) for k in floats]
     starts += filled([already.get(s) for s in adjoint.sources], sources)
-    starts += [loop.item("carry", chain.carry) for chain in chains]
+    starts += [past.loop.item("carry", k) for k in past.chains]
     own = len(floats) + len(sources)
 
-    def turn(back: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
-        index = elementwise("subtract", elementwise("subtract", last, back), size_value(1))
-        known = {body.index: index, **outside}
-        before = _undone(loop, chains, states[own:], known, index)
-        known.update(_past_states(loop, [k for k in adjoint.needed if k not in before], index))
-        known.update({body.carries[k]: x for k, x in before.items()})
-        return [*adjoint.moved(states[:own], known, index), *before.values()], ()
+    def turn(index: Expr, states: list[Expr]) -> Sequence[Expr]:
+        known = adjoint.given_in_turn(states[:own], index)
+        known = past.known({body.index: index, **outside, **known}, states[own:], index)
+        return [*adjoint.moved(states[:own], known, index), *(known[body.carries[k]] for k in past.chains)]
 
-    limit = loop.turns if isinstance(count, Expr) else None
-    about = body.about.back()
-    backwards = repeat(count, starts, turn, limit=limit, checkpoint=body.checkpoint, about=about)
+    walked = range(own, len(starts))
+    back = backwards(count, starts, turn, loop.turns, body.checkpoint, body.about.back(), walked)
     cotangents: list[Expr | None] = [None] * len(node.args)
     for n, k in enumerate(floats):
-        cotangents[shift + k] = backwards.item("carry", n)
-    shares = [backwards.item("carry", len(floats) + n) for n in range(len(sources))]
+        cotangents[shift + k] = back.item("carry", n)
+    shares = [back.item("carry", len(floats) + n) for n in range(len(sources))]
     rest = list(present)
     for j, share in zip(inputs, vjp_of(adjoint.sources, shares, [body.operands[j] for j in inputs]), strict=True):
         cotangents[shift + len(loop.inits) + j] = share
@@ -81,7 +77,7 @@ class _Adjoint:
     def __init__(
         self, loop: Loop, given: Mapping[tuple[str, int], Expr], floats: Sequence[int], inputs: Sequence[int]
     ) -> None:
-        body, self.given, self.floats = loop.body, given, floats
+        self.loop, body, self.given, self.floats = loop, loop.body, given, floats
         self.incoming = [bound(body.carries[k].dtype, body.carries[k].shape) for k in floats]
         stacked = {k: body.stacked[k] for kind, k in given if kind == "stacked"}
         self.stacked = {k: bound(v.dtype, v.shape) for k, v in stacked.items()}
@@ -90,21 +86,28 @@ class _Adjoint:
         outputs = slices_outside(outputs, operands)
         self.sources = list(read_parts(outputs, operands))
         apart = {s: bound(s.dtype, s.shape) for s in self.sources}
+        self.sums = [bound(s.dtype, s.shape) for s in self.sources]
         wrt = [*(body.carries[k] for k in floats), *apart.values()]
-        shares = vjp_of(rewrite(outputs, rebuild, apart), [*self.incoming, *self.stacked.values()], wrt)
+        base = dict(zip(apart.values(), self.sums, strict=True))
+        shares = vjp_of(rewrite(outputs, rebuild, apart), [*self.incoming, *self.stacked.values()], wrt, base)
         back = iter(rewrite([s for s in shares if s is not None], rebuild, {b: s for s, b in apart.items()}))
         self.shares = [None if s is None else next(back) for s in shares]
         read = set(toposort([s for s in self.shares if s is not None]))
         self.needed = [k for k, c in enumerate(body.carries) if c in read]
 
+    def past(self) -> Past:
+        past = Past(self.loop, self.shares, [*self.incoming, *self.sums, *self.stacked.values()])
+        self.shares = past.shares
+        return past
+
+    def given_in_turn(self, adjoints: Sequence[Expr], index: Expr) -> dict[Expr, Expr]:
+        """The cotangents that the shares are in terms of, in turn `index`."""
+        known = dict(zip([*self.incoming, *self.sums], adjoints, strict=True))
+        known.update({v: at(self.given["stacked", k], index) for k, v in self.stacked.items()})
+        return known
+
     def moved(self, adjoints: Sequence[Expr], known: Mapping[Expr, Expr], index: Expr) -> list[Expr]:
         """The cotangents before turn `index`, from those after it."""
-        count = len(self.floats)
-        known = {
-            **known,
-            **dict(zip(self.incoming, adjoints, strict=False)),
-            **{v: at(self.given["stacked", k], index) for k, v in self.stacked.items()},
-        }
         found = iter(rewrite([s for s in self.shares if s is not None], rebuild, known))
         shares = [None if s is None else next(found) for s in self.shares]
         new = []
@@ -112,20 +115,8 @@ class _Adjoint:
             extra = self.given.get(("trajectory", k))
             share = zeros_like(adjoint) if share is None else share
             new.append(share if extra is None else elementwise("add", share, at(extra, index)))
-        for share, adjoint in zip(shares[count:], adjoints[count:], strict=True):
-            new.append(adjoint if share is None else accumulated(adjoint, share))
-        return new
-
-
-def _undone(
-    loop: Loop, chains: Sequence[Chain], after: Sequence[Expr], known: dict[Expr, Expr], index: Expr
-) -> dict[int, Expr]:
-    """The states before turn `index` of the carries that are undone."""
-
-    def past(place: int) -> Expr:
-        return at(loop.item("stacked", place), index)
-
-    return {chain.carry: undone(chain, state, known, past) for chain, state in zip(chains, after, strict=True)}
+        count = len(self.floats)
+        return [*new, *(a if s is None else s for s, a in zip(shares[count:], adjoints[count:], strict=True))]
 
 
 def _with_cotangents(loop: Loop, given: Mapping[tuple[str, int], Expr]) -> tuple[list[int], list[int]]:
@@ -168,15 +159,20 @@ def _reverse_of_segments(loop: Loop, count: Expr, given: dict[tuple[str, int], E
     return [None] * shift + [None if f is None else next(there) for f in found]
 
 
-def _past_states(loop: Loop, needed: Sequence[int], index: Expr) -> dict[Expr, Expr]:
-    """What the carries `needed` were before turn `index`: stored, or computed again from the start."""
-    body = loop.body
-    if body.checkpoint != "none":
-        return {body.carries[k]: at(loop.item("trajectory", k), index) for k in needed}
-    about = About(f"{body.about.said}, again from the start", body.about.why)
-    again = replace(body, stacked=(), test=None, limit=loop.turns, about=about)
-    view = Loop(make("loop", (index, *loop.inits, *loop.operands), (again, "argument")))
-    return {body.carries[k]: view.item("carry", k) for k in needed}
+class Again:
+    """The past of a loop that keeps nothing: the states before a turn are computed from the start."""
+
+    chains: Mapping[int, Chain] = {}
+
+    def __init__(self, loop: Loop, needed: Sequence[int]) -> None:
+        self.loop, self.needed = loop, needed
+
+    def known(self, given: Mapping[Expr, Expr], after: Sequence[Expr], index: Expr) -> dict[Expr, Expr]:
+        body = self.loop.body
+        about = About(f"{body.about.said}, again from the start", body.about.why)
+        again = replace(body, stacked=(), test=None, limit=self.loop.turns, about=about)
+        view = Loop(make("loop", (index, *self.loop.inits, *self.loop.operands), (again, "argument")))
+        return {**given, **{body.carries[k]: view.item("carry", k) for k in self.needed}}
 
 
 def forward_loop(node: Expr, tangents: Sequence[Expr | None]) -> list[Expr | None]:

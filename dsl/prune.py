@@ -18,7 +18,7 @@ def pruned(roots: Sequence[Expr]) -> list[Expr]:
     order = toposort(roots)
     if not any(n.op in ("loop", "branch") for n in order):
         return list(roots)
-    roots = _merged(roots, order)
+    roots = merged(roots)
     order = toposort(roots)
     live = set(roots)
     wanted: dict[Expr, set[int]] = {}
@@ -61,8 +61,9 @@ def _rebuilt(roots: Sequence[Expr], slim: dict[Expr, Slim]) -> list[Expr]:
 
 
 # ---- loops that are alike ---------------------------------------------------------------------------------------
-def _merged(roots: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
+def merged(roots: Sequence[Expr]) -> list[Expr]:
     """`roots` with loops that differ in what they stack alone made one: the value's, and that of a derivative."""
+    order = toposort(roots)
     groups: dict[tuple, dict[Expr, None]] = {}
     for node in order:
         if node.op == "loop":
@@ -113,7 +114,7 @@ def _slim_loop(node: Expr, places: Iterable[int]) -> Slim:
         if not more:
             break
         kept |= more
-    small = replace(body, results=tuple(roots[: len(order)]), stacked=tuple(others[: len(numbers)]))
+    small = replace(body, results=tuple(roots[: len(order)]), stacked=tuple(others[: len(numbers)]), undone=())
     small = small.with_roots(roots, carries=tuple(body.carries[k] for k in order))
     return _with_operands(loop, small, order, numbers, items)
 

@@ -41,6 +41,8 @@ from .rules_indexing import (
 from .size import Dim, maximum, product
 from .softmax import logsumexp_forward, logsumexp_reverse, softmax_forward, softmax_reverse
 
+Onto = Callable[[Expr, Tangents, Tangents], "list[Expr | None]"]
+
 
 class Rule(NamedTuple):
     """How one operation is differentiated.
@@ -51,7 +53,7 @@ class Rule(NamedTuple):
 
     forward: Callable[[Expr, Tangents], Expr | None]
     reverse: Callable[[Expr, Expr, int], Expr | None]
-    onto: Callable[[Expr, Tangents, Tangents], list[Expr | None]] | None = None
+    onto: Onto | None = None
 
 
 RULES: dict[str, Rule] = {}

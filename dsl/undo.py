@@ -1,90 +1,72 @@
 """Carries that a turn overwrites in a few places: the reverse keeps what was overwritten, and undoes the turns one by
 one.
 
-A link is one indexed write, `update` or `scatter`; the next state of such a carry is a chain of links on the carry.
-Going back, the chain is walked from its end: each link gets back the slice that it overwrote. So a turn costs the
-slice, where a stored past would cost the whole array.
+A link is one indexed write, `update` or `scatter`, or a loop inside whose carry is written so; the next state of such a
+carry is a chain of links on the carry. Going back, the chain is walked from its end: each link gets back what it
+overwrote. So a turn costs the slice, where a stored past would cost the whole array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import size
-from .loop import Body, Loop
+from .loop import Body, Loop, at, backwards
 from .node import Expr, make, rebuild, rewrite, toposort
 from .primitives import gather, slice_
 from .size import Dim, Size, active_guards
 
-Known = dict[Expr, Expr]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A stacked value of the loop: number `place`, of a node of the body."""
-
-    node: Expr
-    place: int
+Known = Mapping[Expr, Expr]
 
 
 @dataclass(frozen=True)
 class Chain:
-    """The links of carry `carry`, first to last, what each overwrote, and the indices that have to be kept as well."""
+    """The links of a carry, first to last, and how many elements they write."""
 
-    carry: int
     links: tuple[Expr, ...]
-    old: tuple[Kept, ...]
-    indices: tuple[Kept, ...]
+    written: Dim
 
 
-def keeping(loop: Loop, needed: Sequence[int]) -> tuple[Loop, list[Chain]]:
-    """`loop`, which also stacks what is overwritten, and the chains of those of the carries `needed` that can be
-    undone.
-    """
-    body = loop.body
-    extra: list[Expr] = []
-    chains = []
-
-    def kept(node: Expr) -> Kept:
-        extra.append(node)
-        return Kept(node, len(body.stacked) + len(extra) - 1)
-
-    for k in needed:
-        chain = links(body, k)
-        if chain:
-            moving = [i for link in chain for i in _indices(link) if not set(body.carries).isdisjoint(toposort([i]))]
-            chains.append(Chain(k, chain, tuple(kept(_overwritten(link)) for link in chain),
-                                tuple(kept(i) for i in dict.fromkeys(moving))))
-    if not chains:
-        return loop, []
-    more = replace(body, stacked=(*body.stacked, *extra))
-    return Loop(make("loop", loop.node.args, (more, loop.node.attrs[1]))), chains
+def chain_of(body: Body, k: int) -> Chain | None:
+    """The writes that make carry `k` into its next state; None where that is more than writing at few places."""
+    chain = _chain(body, k)
+    if chain is None:
+        return None
+    looped = chain.links and any(link.op == "item" for link in chain.links)
+    whole = size.product(body.carries[k].shape)
+    return chain if is_small(chain.written, 2 * whole) and (looped or is_small(chain.written * 2, whole)) else None
 
 
-def undone(chain: Chain, state: Expr, known: Known, past: Callable[[int], Expr]) -> Expr:
-    """The state before a turn from the state after it; `past(place)` is what was stacked in that turn."""
-    known = {**known, **{i.node: past(i.place) for i in chain.indices}}
-    for link, old in zip(reversed(chain.links), reversed(chain.old), strict=True):
-        value = past(old.place)
-        if link.op == "update":
-            state = make("update", (state, value), ("set", link.attrs[1]), link.dtype, link.shape)
-        else:
-            indices = rewrite(_indices(link), rebuild, known)
-            state = make("scatter", (state, *indices, value), ("set", link.attrs[1]), link.dtype, link.shape)
-    return state
-
-
-def links(body: Body, k: int) -> tuple[Expr, ...]:
-    """The writes that make carry `k` into its next state; none where that is more than writing at few places."""
-    chain, node = [], body.results[k]
-    while node.op in ("update", "scatter"):
-        chain.append(node)
-        node = node.args[0]
+def _chain(body: Body, k: int) -> Chain | None:
+    links, node = [], body.results[k]
     written: Dim = 0
-    for link in chain:
-        written = written + size.product(link.args[-1].shape)
-    return tuple(chain[::-1]) if node is body.carries[k] and is_small(written * 2, size.product(node.shape)) else ()
+    while node.op in ("update", "scatter", "item"):
+        links.append(node)
+        if node.op != "item":
+            written = written + size.product(node.args[-1].shape)
+            node = node.args[0]
+            continue
+        inner = _inner(node)
+        if inner is None:
+            return None
+        loop, place, chain = inner
+        assert loop.turns is not None
+        written = written + loop.turns * chain.written
+        node = loop.inits[place]
+    return Chain(tuple(links[::-1]), written) if links and node is body.carries[k] else None
+
+
+def _inner(link: Expr) -> tuple[Loop, int, Chain] | None:
+    """The loop that gives `link`, the number of the carry, and its chain; None where it has none."""
+    if link.args[0].op != "loop":
+        return None
+    loop = Loop(link.args[0])
+    kind, place = loop.kind_of(link.attrs[0])
+    if kind != "carry" or loop.count is None or loop.turns is None or loop.body.checkpoint == "none":
+        return None
+    chain = _chain(loop.body, place)
+    return None if chain is None else (loop, place, chain)
 
 
 def is_small(part: Dim, whole: Dim) -> bool:
@@ -97,6 +79,42 @@ def is_small(part: Dim, whole: Dim) -> bool:
     return difference > 0
 
 
+# ---- what is kept ---------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Undo:
+    """How the state before `link` is found again: `kept` has to be stacked, what was overwritten first. For a loop
+    inside: that `loop` with what it stacks, and how its own links are undone, which read `outside` operands.
+    """
+
+    link: Expr
+    kept: tuple[Expr, ...]
+    loop: Loop | None = None
+    inner: tuple[Undo, ...] = ()
+    outside: tuple[Expr, ...] = ()
+
+
+def undo_of(link: Expr, moving: set[Expr]) -> Undo:
+    """The way back over `link` where the variables `moving` of the body are not known yet."""
+    found = _inner(link) if link.op == "item" else None
+    if found is None:
+        return Undo(link, (_overwritten(link), *(i for i in _indices(link) if _depends(i, moving))))
+    loop, _, chain = found
+    body = loop.body
+    far = {o for o, x in zip(body.operands, loop.operands, strict=True) if _depends(x, moving)}
+    inner = tuple(undo_of(each, {*body.carries, *far}) for each in chain.links)
+    own = dict.fromkeys(node for each in inner for node in each.kept)
+    more = replace(body, stacked=tuple(dict.fromkeys([*body.stacked, *own])))
+    keeping = Loop(make("loop", loop.node.args, (more, loop.node.attrs[1])))
+    numbers = {node: place for place, node in enumerate(more.stacked)}
+    count = [loop.count] if isinstance(loop.count, Expr) and _depends(loop.count, moving) else []
+    kept = (*(keeping.item("stacked", numbers[node]) for node in own), *count)
+    return Undo(link, kept, keeping, inner, tuple(o for o in body.operands if o not in far))
+
+
+def _depends(x: Expr, variables: set[Expr]) -> bool:
+    return not variables.isdisjoint(toposort([x]))
+
+
 def _indices(link: Expr) -> tuple[Expr, ...]:
     return link.args[1:-1] if link.op == "scatter" else ()
 
@@ -106,3 +124,33 @@ def _overwritten(link: Expr) -> Expr:
     if link.op == "update":
         return slice_(before, link.attrs[1], value.shape)
     return gather(before, list(_indices(link)), link.attrs[1])
+
+
+# ---- the way back ---------------------------------------------------------------------------------------------------
+def before(undo: Undo, state: Expr, known: Known) -> Expr:
+    """The state before a link from the `state` after it; `known` holds what was kept."""
+    link = undo.link
+    if undo.loop is not None:
+        return _before_loop(undo, undo.loop, state, known)
+    if link.op == "update":
+        return make("update", (state, known[undo.kept[0]]), ("set", link.attrs[1]), link.dtype, link.shape)
+    indices = rewrite(_indices(link), rebuild, known)
+    return make("scatter", (state, *indices, known[undo.kept[0]]), ("set", link.attrs[1]), link.dtype, link.shape)
+
+
+def _before_loop(undo: Undo, loop: Loop, state: Expr, known: Known) -> Expr:
+    values = dict(zip(loop.body.operands, loop.operands, strict=True))
+    outside = dict(zip(undo.outside, rewrite([values[o] for o in undo.outside], rebuild, known), strict=True))
+    own = dict.fromkeys(node for each in undo.inner for node in each.kept)
+    past = {node: known[stacked] for node, stacked in zip(own, undo.kept, strict=False)}
+    count = rewrite([loop.count], rebuild, known)[0] if isinstance(loop.count, Expr) else loop.count
+    assert count is not None
+
+    def turn(index: Expr, states: list[Expr]) -> Sequence[Expr]:
+        here = {loop.body.index: index, **outside, **{node: at(x, index) for node, x in past.items()}}
+        found = states[0]
+        for each in reversed(undo.inner):
+            found = before(each, found, here)
+        return [found]
+
+    return backwards(count, [state], turn, loop.turns, about=loop.body.about.back()).item("carry", 0)
