@@ -77,7 +77,7 @@ def _check_buffers(program: Program) -> None:
         assert program.buffers[name].kind in ("output", "input", "const"), f"the output {name} is a temporary"
     for name, array in program.consts.items():
         buffer = program.buffers[name]
-        assert buffer.kind == "const" and buffer.dtype == array.dtype.name, f"constant {name}"
+        assert buffer.kind == "const" and buffer.element == array.dtype.name, f"constant {name}"
 
 
 def _check_dims(program: Program, dims: Iterable[Dim], where: object) -> None:

@@ -29,7 +29,8 @@ class Context:
     reads.
 
     `turns`: results that a loop stacks, with the buffer of the turn's number. `regions`: updates in place, with the
-    (start, step) of the axes they write. `words`: how titles show nodes that stand for a simpler operation.
+    (start, step) of the axes they write. `words`: how titles show nodes that stand for a simpler operation. `parts`:
+    results that are the real (0) or imaginary (1) part of a complex one, in whose buffer they lie side by side.
     """
 
     names: Names
@@ -43,6 +44,7 @@ class Context:
     numbers: list[int] = field(default_factory=lambda: [0])
     words: dict[Expr, Expr] = field(default_factory=dict)
     products: set[Expr] = field(default_factory=set)
+    parts: dict[Expr, int] = field(default_factory=dict)
 
     def inside(self, stored: dict[Expr, str]) -> Context:
         """The context of a loop's body: the same program, other nodes."""
@@ -278,6 +280,8 @@ class Nest:
                 i.scaled(step) + Offset(start) for i, (start, step) in zip(index, context.regions[node], strict=True)
             )
         offset = flat(index, node.shape)
+        if node in context.parts:
+            offset = offset.scaled(2) + Offset(context.parts[node])
         if node in context.turns:
             turn = self.emitter.scalar(context.turns[node], "int64")
             offset = offset + Offset(0, ((turn, size.product(node.shape)),))

@@ -141,7 +141,8 @@ class Driver:
         given = list(program.inputs) + [n for n, b in program.buffers.items() if b.kind == "const"]
         free = self.sizes(given)
         for name in given:
-            self.line(f"{safe(name)} = np.ascontiguousarray({safe(name)}, np.{self.dtype(name)}).reshape(-1)")
+            parts = f".view(np.{self.dtype(name)})" if program.buffers[name].pairs else ""
+            self.line(f"{safe(name)} = np.ascontiguousarray({safe(name)}, np.{self.element(name)}).reshape(-1){parts}")
         for name, buffer in program.buffers.items():
             if buffer.kind in ("output", "temp"):
                 self.line(f"{safe(name)} = np.empty({size_text(product(buffer.shape))}, np.{self.dtype(name)})")
@@ -150,10 +151,7 @@ class Driver:
         if program.errors:
             self.line(f"if errors[0] < {len(program.errors)}:")
             self.line(f"    raise IndexError({list(program.errors)!r}[errors[0]])")
-        results = [
-            f"{safe(n)}.reshape({self.shape(n)}){'' if program.outputs.count(n) == 1 and n not in given else '.copy()'}"
-            for n in program.outputs
-        ]
+        results = [self.result(n, program.outputs.count(n) == 1 and n not in given) for n in program.outputs]
         self.line(f"return {', '.join(results)}" if results else "return None")
         names = [safe(n) for n in given] + (["*", *map(safe, free)] if free else [])
         return "\n".join([f"def program({', '.join(names)}):", *self.lines])
@@ -162,9 +160,17 @@ class Driver:
         dtype = self.program.buffers[name].dtype
         return "bool_" if dtype == "bool" else dtype
 
+    def element(self, name: str) -> str:
+        """The dtype that the caller sees."""
+        element = self.program.buffers[name].element
+        return "bool_" if element == "bool" else element
+
+    def result(self, name: str, own: bool) -> str:
+        joined = f".view(np.{self.element(name)})" if self.program.buffers[name].pairs else ""
+        return f"{safe(name)}{joined}.reshape({self.shape(name)}){'' if own else '.copy()'}"
+
     def shape(self, name: str) -> str:
-        dims = self.program.buffers[name].shape
-        return _shape_text(dims)
+        return _shape_text(self.program.buffers[name].dims)
 
     def sizes(self, given: list[str]) -> list[str]:
         """Print where each size comes from; returns those that no shape tells."""

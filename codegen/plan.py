@@ -11,12 +11,13 @@ from ..dsl.node import FUNCTIONS, Expr, toposort
 from ..dsl.primitives import elementwise, slice_
 from ..dsl.prune import pruned
 from ..dsl.size import Size
+from .complex_pairs import Result, in_memory, is_complex, split
 from .contractions import gemm_attrs
 from .fuse import Cluster, clusters_of, fitted, ordered
 from .lane_folds import lane_fold_kernel
 from .library import library_step, result_word
 from .lower import fused_products, lowered
-from .marks import is_marked
+from .marks import is_marked, marked
 from .memory import planned
 from .names import Names
 from .nest import TITLE, Context, Nest
@@ -35,14 +36,15 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
     results.
     """
     words: dict[Expr, Expr] = {}
-    results = [_flat(node) for node in lowered(pruned(outputs), words)]
-    context = _context(outputs, results, inputs, names)
+    context = Context(Names(), {}, {}, set())
+    results = _results(outputs, split(pruned(outputs)), context, words)
+    _store_in_call_order(outputs, results, inputs, names, context)
     context.words.update(words)
-    steps = graph_steps(results, context)
+    steps = graph_steps([part for parts in results for part in parts], context)
     assert steps is not None
     program = Program(
-        tuple(context.stored[x] for x in inputs),
-        tuple(context.stored[r] for r in results),
+        tuple(context.stored[in_memory(x)] for x in inputs),
+        tuple(context.stored[parts[0]] for parts in results),
         context.buffers,
         tuple(steps),
         (*_size_symbols(inputs, context), *context.sizes),
@@ -51,6 +53,24 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
         _constants(context),
     )
     return planned(program)
+
+
+def _results(outputs: Sequence[Expr], parts: Sequence[Result], context: Context,
+             words: dict[Expr, Expr]) -> list[Result]:
+    """What is to be computed for each output: of a complex one that is no input both parts, for one buffer."""
+    simple = iter(lowered([part for found in parts for part in found], words))
+    results: list[Result] = []
+    for number, (output, found) in enumerate(zip(outputs, parts, strict=True)):
+        nodes = [next(simple) for _ in found]
+        if len(nodes) == 1:
+            results.append((_flat(nodes[0]),))
+        elif _leaf(output):
+            results.append((in_memory(output),))
+        else:
+            both = tuple(marked(node, ("part", number, k)) for k, node in enumerate(nodes))
+            context.parts.update({node: k for k, node in enumerate(both)})
+            results.append(both)
+    return results
 
 
 def _flat(node: Expr) -> Expr:
@@ -147,26 +167,31 @@ def _leaf(node: Expr) -> bool:
     return node.op in LEAVES or node.op == "const" and node.shape != ()
 
 
-def _context(
-    outputs: Sequence[Expr], results: list[Expr], inputs: Sequence[Expr], wishes: Sequence[str] | None
-) -> Context:
+def _store_in_call_order(outputs: Sequence[Expr], results: Sequence[Result], inputs: Sequence[Expr],
+                         wishes: Sequence[str] | None, context: Context) -> None:
     """Buffers of inputs, of constants in the order of the graph as it was traced, and of results in the order of the
     call.
     """
-    context = Context(Names(), {}, {}, set())
     context.names.taken.update(
         s for node in inputs for dim in node.shape if isinstance(dim, Size) for s in dim.symbols()
     )
     for node in inputs:
-        context.store(node, str(node.attrs[0]), "input")
+        _store_given(node, str(node.attrs[0]), "input", context)
     for node in toposort(outputs):
         if node.op == "const" and node.shape != ():
-            context.store(node, "constant", "const")
-    for output, node, wish in zip(outputs, results, wishes or ["out"] * len(results), strict=True):
-        if node not in context.stored:
-            name = context.store(node, wish, "output")
-            context.buffers[name] = replace(context.buffers[name], shape=output.shape)
-    return context
+            _store_given(node, "constant", "const", context)
+    for output, parts, wish in zip(outputs, results, wishes or ["out"] * len(results), strict=True):
+        if parts[0] not in context.stored:
+            name = context.store(parts[0], wish, "output")
+            context.stored.update(dict.fromkeys(parts, name))
+            shape = (*output.shape, 2) if is_complex(output) else output.shape
+            context.buffers[name] = replace(context.buffers[name], shape=shape, pairs=is_complex(output))
+
+
+def _store_given(node: Expr, wish: str, kind: str, context: Context) -> None:
+    """A buffer for an input or captured array as it lies in memory."""
+    name = context.store(in_memory(node), wish, kind)
+    context.buffers[name] = replace(context.buffers[name], pairs=is_complex(node))
 
 
 def _wish(node: Expr, context: Context) -> str:
@@ -261,9 +286,10 @@ def titles(cluster: Cluster, context: Context) -> list[str]:
 
 
 def _title(node: Expr, context: Context) -> str:
-    target, turn = context.stored[node], context.turns.get(node)
+    target, turn, part = context.stored[node], context.turns.get(node), context.parts.get(node)
+    place = f"[{turn}]" if turn else "" if part is None else (".real", ".imag")[part]
     value = node.args[0] if is_marked(node) else node
-    return f"{target}{f'[{turn}]' if turn else ''} = {_text(value, context, node)}"
+    return f"{target}{place} = {_text(value, context, node)}"
 
 
 def _text(node: Expr, context: Context, root: Expr) -> str:
@@ -283,6 +309,9 @@ def _size_symbols(inputs: Sequence[Expr], context: Context) -> list[str]:
 
 
 def _constants(context: Context) -> dict:
-    return {
-        name: node.attrs[0].array for node, name in context.stored.items() if node.op == "const" and node.shape != ()
-    }
+    found = {}
+    for node, name in context.stored.items():
+        if node.op == "const" and node.shape != ():
+            buffer, array = context.buffers[name], node.attrs[0].array
+            found[name] = array.view(buffer.element).reshape(array.shape[:-1]) if buffer.pairs else array
+    return found

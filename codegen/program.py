@@ -301,7 +301,8 @@ Step = Kernel | Library | Loop | Branch
 class Buffer:
     """Contiguous row-major storage. `kind`: input (read only), const (a captured array, read only), output, temp.
 
-    A temp lives in the workspace at byte `place` once memory is planned; `shape` may use chunk symbols.
+    A temp lives in the workspace at byte `place` once memory is planned; `shape` may use chunk symbols. `pairs`: the
+    last axis, of two, is the parts of the complex numbers that the caller sees.
     """
 
     name: str
@@ -309,6 +310,17 @@ class Buffer:
     shape: tuple[Dim, ...]
     kind: str
     place: Dim | None = None
+    pairs: bool = False
+
+    @property
+    def element(self) -> str:
+        """The dtype of the elements that the caller sees."""
+        return {"float32": "complex64", "float64": "complex128"}[self.dtype] if self.pairs else self.dtype
+
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        """The shape that the caller sees."""
+        return self.shape[:-1] if self.pairs else self.shape
 
 
 @dataclass(frozen=True)
@@ -317,7 +329,7 @@ class Program:
 
     `inputs`, `outputs`: buffer names in call order (an output may repeat, or be an input: then it is copied by the
     host). `workspace`: bytes of temporaries; `errors`: texts that `Check` refers to; `consts`: arrays of the const
-    buffers.
+    buffers, as the caller sees them.
     """
 
     inputs: tuple[str, ...]

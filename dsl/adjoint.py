@@ -89,10 +89,13 @@ def _is_zero(value: float | None) -> bool:
 
 
 def number(x: Expr) -> float | None:
-    """The one number that every element of `x` is by form."""
+    """The one real number that every element of `x` is by form."""
     if x.op == "broadcast":
         x = x.args[0]
-    return x.attrs[0].array.item() if x.op == "const" and not x.shape else None
+    value = x.attrs[0].array.item() if x.op == "const" and not x.shape else None
+    if isinstance(value, complex):
+        return value.real if value.imag == 0 else None
+    return value
 
 
 def masked(condition: Expr, g: Expr) -> Expr:
@@ -188,6 +191,11 @@ def _collected(parts: list[Expr]) -> list[Expr]:
 def linear(g: Expr, function: Callable[[Expr], Expr]) -> Expr:
     """`function`, which only moves or repeats elements, of g: inside the mask and on its condition alike."""
     return masked(function(g.args[0]), function(g.args[1])) if g.op == "mask" else function(g)
+
+
+def inside(g: Expr, function: Callable[[Expr], Expr]) -> Expr:
+    """`function`, which is 0 at 0 and keeps the shape, of g: inside the mask."""
+    return masked(g.args[0], function(g.args[1])) if g.op == "mask" else function(g)
 
 
 def summed(g: Expr, axes: tuple[int, ...]) -> Expr:

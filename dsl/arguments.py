@@ -11,7 +11,7 @@ from . import size as sizes
 from .errors import DTypeError, PullbackError, ShapeError
 from .node import Expr, Shape, where
 from .size import Dim, Size
-from .surface import as_expr
+from .surface import as_expr, available
 
 
 def array(x: Any) -> Expr:
@@ -77,8 +77,9 @@ def entries(value: Any) -> list[Any]:
 def element_type(dtype: Any, default: Any = np.float64) -> np.dtype:
     """`dtype` as one that kernels take."""
     found = np.dtype(default if dtype is None else dtype)
-    if found.kind not in "biuf" or found.itemsize > 8 or found == np.float16:
-        raise DTypeError(f"dtype {found} is not available: bool, integers, float32 and float64 are")
+    if not available(found):
+        raise DTypeError(f"dtype {found} is not available: bool, integers, float32, float64, complex64 and complex128 "
+                         "are")
     return found.newbyteorder("=")
 
 

@@ -14,6 +14,7 @@ from .batch import Lane, Lanes, batched
 from .grad import jvp_of, vjp_of
 from .loop import bound
 from .node import Expr
+from .paths import check_real
 from .primitives import full, reshape, transpose
 from .size import Dim, product
 
@@ -21,15 +22,22 @@ from .size import Dim, product
 def jacobians_of(outputs: Sequence[Expr], wrt: Sequence[Expr], mode: str) -> list[Expr]:
     """d output / d w, of shape output.shape + w.shape, for each output and each w in it.
 
-    `mode` is 'fwd' (a tangent for each element of `wrt`), 'rev' (a cotangent for each of `outputs`) or 'auto', the one
-    with fewer.
+    `mode` is 'fwd' (a tangent for each element of `wrt`) or 'rev' (a cotangent for each of `outputs`).
     """
-    if mode == "auto":
-        mode = "rev" if _fewer(outputs, wrt) else "fwd"
     if mode == "fwd":
         columns = [_along(outputs, w) for w in wrt]
         return [column[k] for k in range(len(outputs)) for column in columns]
     return [share for o in outputs for share in _back(o, wrt)]
+
+
+def mode_for(outputs: Sequence[Expr], wrt: Sequence[Expr], mode: str, holomorphic: bool = False) -> str:
+    """'fwd' or 'rev' for `mode`: 'auto' is the one with fewer sweeps of those that complex numbers allow."""
+    if mode == "auto" and not holomorphic and any(x.dtype.kind == "c" for x in (*outputs, *wrt)):
+        mode = "fwd" if any(o.dtype.kind == "c" for o in outputs) else "rev"
+    elif mode == "auto":
+        mode = "rev" if _fewer(outputs, wrt) else "fwd"
+    check_real("jacfwd" if mode == "fwd" else "jacrev", mode, outputs, wrt, holomorphic)
+    return mode
 
 
 def _fewer(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> bool:

@@ -18,13 +18,17 @@ from .node import Expr, make, rebuild, toposort
 from .primitives import (
     broadcast,
     cast,
+    complex_,
     concat,
+    conj,
     contract,
     elementwise,
     full,
     gather,
+    imag,
     iota,
     place,
+    real,
     recurrence,
     reduce,
     reshape,
@@ -138,6 +142,10 @@ def _shifted(axes: Sequence[int]) -> tuple[int, ...]:
 # ---- renumbering ------------------------------------------------------------------------------------------------
 def _cast(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
     return cast(parts[0].value, node.dtype)
+
+
+def _complex(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
+    return complex_(*(lanes.spread(p) for p in parts))
 
 
 def _broadcast(node: Expr, parts: list[Lane], lanes: Lanes) -> Expr:
@@ -264,5 +272,7 @@ def _pack(node: Expr, parts: list[Lane], lanes: Lanes) -> list[Lane]:
 BATCH_RULES.update({
     "cast": _cast, "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose, "slice": _slice,
     "place": _place, "concat": _concat, "update": _update, "gather": _gather, "scatter": _scatter, "reduce": _reduce,
+    "real": lambda node, parts, lanes: real(parts[0].value), "imag": lambda node, parts, lanes: imag(parts[0].value),
+    "conj": lambda node, parts, lanes: conj(parts[0].value), "complex": _complex,
     "contract": _contract, "recurrence": _recurrence, "logsumexp": _logsumexp, "softmax": _softmax, "pack": _pack,
 })

@@ -15,11 +15,11 @@ from typing import Any
 
 from . import nest
 from .adjoint import filled, ones
-from .basis import jacobians_of
+from .basis import jacobians_of, mode_for
 from .errors import NotDifferentiable, ShapeError
 from .grad import conform, derivatives, jvp_of, variables_of, vjp_of
 from .node import FUNCTIONS, Expr, make, rebuild, rewrite, where
-from .paths import Key, check_paths, key, origins, remember
+from .paths import Key, check_paths, check_real, key, origins, remember
 from .primitives import show_shape
 from .surface import as_expr, specialize, surface
 
@@ -51,10 +51,11 @@ class Trace:
         outputs, self.result_structure = nest.flatten(value)
         self.outputs = [as_expr(o) for o in outputs]
 
-    def bind(self, kind: str, extras: Sequence[Expr]) -> list[Expr]:
+    def bind(self, kind: str, extras: Sequence[Expr], holomorphic: bool = False) -> list[Expr]:
         """The outputs, the expressions in aux and the derivatives, of the arguments themselves."""
         extra_outputs = [a for a in nest.leaves(self.aux) if isinstance(a, Expr)]
-        body = Body(kind, (*self.outputs, *extra_outputs), len(self.outputs), tuple(self.bound), tuple(self.names))
+        body = Body(kind, (*self.outputs, *extra_outputs), len(self.outputs), tuple(self.bound), tuple(self.names),
+                    holomorphic=holomorphic)
         return bind(body, self.actual, extras)
 
     def split(self, results: Sequence[Expr]) -> tuple[Any, Any, list[Expr]]:
@@ -76,6 +77,7 @@ class Body:
     bound: tuple[Expr, ...]
     names: tuple[str, ...]
     free: tuple[Expr, ...] = ()
+    holomorphic: bool = False      # the derivative of a complex result is the complex derivative
 
     def __repr__(self) -> str:
         return f"∂({', '.join(map(repr, self.outputs[:self.count]))})/∂({', '.join(self.names)})"
@@ -91,11 +93,15 @@ class Body:
         if self.kind == "jvp":
             seeds = {b: conform(t, b, "tangent") for b, t in zip(self.bound, extras, strict=True)}
             return filled(jvp_of(main, seeds), main), known
-        if self.kind == "jacobian fwd":
-            return jacobians_of(main, self.bound, "fwd"), known
-        self.warn_of_unused(known)
         if self.kind.startswith("jacobian"):
-            return jacobians_of(main, self.bound, self.kind.split()[1]), known
+            asked = self.kind.split()[1]
+            if asked != "fwd":
+                self.warn_of_unused(known)
+            mode = mode_for(main, self.bound, asked, self.holomorphic)
+            return jacobians_of(main, self.bound, mode), known
+        self.warn_of_unused(known)
+        if self.kind == "grad":
+            check_real("grad", "rev", main, self.bound, self.holomorphic)
         given = extras if self.kind == "vjp" else [ones(main[0].shape, main[0].dtype)]
         seeds = [conform(g, o, "cotangent") for g, o in zip(given, main, strict=True)]
         return filled(vjp_of(main, seeds, self.bound), self.bound), known
@@ -121,7 +127,7 @@ def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Exp
 
 def _deferred(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Expr]:
     free = tuple(v for v in variables_of(body.outputs) if v not in set(body.bound))
-    if body.kind == "grad" and _are_variables(actual, free):
+    if body.kind == "grad" and not body.holomorphic and _are_variables(actual, free):
         outputs = rewrite(body.outputs, rebuild, dict(zip(body.bound, actual, strict=True)))
         body.warn_of_unused(frozenset(map(key, variables_of(body.outputs[:1]))))
         return [*outputs, *derivatives("grad", list(actual), outputs[0])]
@@ -184,7 +190,7 @@ def _locate(function: Callable[..., Any], place: int | str, args: tuple,
 
 def _differentiable(leaf: Any, name: str) -> Expr:
     value = as_expr(leaf)
-    if value.typed and value.dtype.kind != "f":
+    if value.typed and value.dtype.kind not in "fc":
         raise NotDifferentiable(f"{name} is {value.dtype}: a derivative is taken with respect to floats; "
                                 "pass a float (2.0, or x.astype('float64')), or choose other arguments with argnums=")
     return value

@@ -84,7 +84,7 @@ def forward_branch(node: Expr, tangents: Tangents) -> list[Expr | None]:
     moving = {
         v: (bound(t.dtype, t.shape), t) for v, t in zip(view.variables, tangents[1:], strict=True) if t is not None
     }
-    floats = [k for k, r in enumerate(view.bodies[0].results) if r.dtype.kind == "f"]
+    floats = [k for k, r in enumerate(view.bodies[0].results) if r.dtype.kind in "fc"]
     bodies = []
     for body in view.bodies:
         outputs = [body.results[k] for k in floats]
@@ -106,7 +106,7 @@ def reverse_branch(node: Expr, parts: tuple[Expr | None, ...]) -> list[Expr | No
     """The cotangents of the arguments: a branch of the bodies' cotangents."""
     view = Branch(node)
     given = {k: (bound(g.dtype, g.shape), g) for k, g in enumerate(parts) if g is not None}
-    floats = [j for j, v in enumerate(view.variables) if v.dtype.kind == "f"]
+    floats = [j for j, v in enumerate(view.variables) if v.dtype.kind in "fc"]
     wrt = [view.variables[j] for j in floats]
     shares = [vjp_of([body.results[k] for k in given], [v for v, _ in given.values()], wrt) for body in view.bodies]
     used = [n for n in range(len(wrt)) if any(s[n] is not None for s in shares)]

@@ -13,8 +13,8 @@ from .functional import jvp, vjp
 from .node import FUNCTIONS
 
 # Of the central difference with four points: its error is of order step**4, its rounding of order 1/step.
-_STEP = {"float64": 1e-3, "float32": 3e-2}
-_TOLERANCE = {"float64": 1e-6, "float32": 2e-2}
+_STEP = {"float64": 1e-3, "float32": 3e-2, "complex128": 1e-3, "complex64": 3e-2}
+_TOLERANCE = {"float64": 1e-6, "float32": 2e-2, "complex128": 1e-6, "complex64": 2e-2}
 _MOST_PROBES = 256
 
 Function = Callable[..., list[Any]]
@@ -29,8 +29,9 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, mode
                 seed: int = 0) -> None:
     """Compare the derivatives of `f` at `args` with finite differences, up to `order`.
 
-    `args` is a tuple of arguments, nests of arrays and numbers; each float leaf is tested by itself along a random
-    direction, forward ('fwd') and in reverse ('rev'); the second order is that of the first derivative, and so on.
+    `args` is a tuple of arguments, nests of arrays and numbers; each float or complex leaf is tested by itself along a
+    random direction, forward ('fwd') and in reverse ('rev'); the second order is that of the first derivative, and so
+    on.
     `eps`: the step, relative to the largest element; `rtol` and `atol` bound the difference (defaults by dtype).
 
     Raises GradientMismatch, a PullbackError and an AssertionError, with the input, an index where it shows, and the
@@ -45,14 +46,14 @@ def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, mode
         raise TypeError("check_grads takes a tuple of arguments; write check_grads(f, (x,))")
     leaves, structure = nest.flatten(tuple(args))
     names = [n for k, a in enumerate(args) for n in nest.leaf_names(a, f"args[{k}]")]
-    places = [i for i, leaf in enumerate(leaves) if np.asarray(leaf).dtype.kind == "f"]
+    places = [i for i, leaf in enumerate(leaves) if np.asarray(leaf).dtype.kind in "fc"]
     if not places:
         raise PullbackError("none of the arguments is a float array or number: there is nothing to differentiate")
 
     def function(*values: Any) -> list[Any]:
         given = dict(zip(places, values, strict=True))
         arguments = nest.unflatten(structure, [given.get(i, leaf) for i, leaf in enumerate(leaves)])
-        return [x for x in map(FUNCTIONS["asarray"], nest.leaves(f(*arguments))) if x.dtype.kind == "f"]
+        return [x for x in map(FUNCTIONS["asarray"], nest.leaves(f(*arguments))) if x.dtype.kind in "fc"]
 
     point = [np.asarray(leaves[i]) for i in places]
     check = _Check([names[i] for i in places], modes, eps, atol, rtol, np.random.default_rng(seed))
@@ -105,11 +106,11 @@ class _Check:
         cotangents = FUNCTIONS["_compile"](reverse)(*point)
         for i, tangent in enumerate(tangents):
             def analytic(direction: np.ndarray, i: int = i) -> list[np.ndarray]:
-                return [np.sum(cotangents[i] * direction)]
+                return [_paired(cotangents[i], direction)]
 
             def numeric(direction: np.ndarray, i: int = i) -> list[np.ndarray]:
                 along = self._difference(compiled, point, i, direction)
-                return [np.asarray(sum(np.sum(w * d) for w, d in zip(weights, along, strict=True)))]
+                return [np.asarray(sum(_paired(w, d) for w, d in zip(weights, along, strict=True)))]
 
             self._compare(analytic, numeric, i, tangent, path)
 
@@ -135,7 +136,7 @@ class _Check:
         place = ""
         for index in list(np.ndindex(direction.shape))[:_MOST_PROBES] if direction.shape else ():
             unit = np.zeros_like(direction)
-            unit[index] = 1
+            unit[index] = 1 if direction.dtype.kind == "f" else 1 + 0.5j
             found = self._wrong(analytic(unit), numeric(unit))
             if found is not None:
                 wrong, place = found, f"[{', '.join(map(str, index))}]"
@@ -146,7 +147,7 @@ class _Check:
             f"{expected:.10g}" + ("" if place or not direction.shape else " (along a random direction)")
             + ": if the function is smooth here, its derivative is wrong; near a kink choose another point or eps=")
 
-    def _wrong(self, have: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> tuple[float, float] | None:
+    def _wrong(self, have: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> tuple[complex, complex] | None:
         """The pair that differs most beyond the tolerance."""
         for a, b in zip(map(np.asarray, have), map(np.asarray, expected), strict=True):
             tolerance = _TOLERANCE[b.dtype.name]
@@ -156,10 +157,17 @@ class _Check:
             if outside.any():
                 at = np.unravel_index(np.argmax(np.where(outside, np.nan_to_num(np.abs(a - b), nan=np.inf), -1)),
                                       a.shape)
-                return float(a[at]), float(b[at])
+                return a[at].item(), b[at].item()
         return None
 
     def _direction(self, like: np.ndarray) -> np.ndarray:
         """Random numbers of size about 1, none of them near 0."""
         values = self.random.uniform(0.5, 1.0, like.shape) * self.random.choice((-1.0, 1.0), like.shape)
+        if like.dtype.kind == "c":
+            values = values * np.exp(1j * self.random.uniform(0.2, 1.3, like.shape))
         return np.asarray(values, like.dtype)
+
+
+def _paired(cotangent: np.ndarray, tangent: np.ndarray) -> Any:
+    """What a cotangent gives along a tangent: of complex numbers the real part of the product."""
+    return np.sum(cotangent * tangent).real

@@ -65,7 +65,7 @@ def state_bytes(states: Sequence[Expr]) -> Dim:
     """The bytes of one set of float states."""
     total: Dim = 0
     for x in states:
-        total = total + (sizes.product(x.shape) * x.dtype.itemsize if x.dtype.kind == "f" else 0)
+        total = total + (sizes.product(x.shape) * x.dtype.itemsize if x.dtype.kind in "fc" else 0)
     return total
 
 

@@ -209,9 +209,9 @@ def _start(form: Form, k: int, init: Expr, result: Expr) -> Expr:
     """
     if init.dtype == result.dtype or result.op == "const" and not result.shape:
         return init
-    weak: Any = {"b": bool, "i": int, "f": float}.get(init.dtype.kind) if form.weak[k] else None
+    weak: Any = {"b": bool, "i": int, "f": float, "c": complex}.get(init.dtype.kind) if form.weak[k] else None
     common = np.result_type(weak(0) if weak else init.dtype, result.dtype)
-    if common == init.dtype or not weak and init.dtype.kind == "f":
+    if common == init.dtype or not weak and init.dtype.kind in "fc":
         return init
     return cast(init, common)
 

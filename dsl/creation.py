@@ -160,7 +160,7 @@ def _endpoint(value: Any) -> Expr:
     end = size_value(value, np.float64) if isinstance(value, Size) else array(value)
     if end.shape:
         raise ShapeError(f"an end of linspace is one number, not an array of shape {end.shape}")
-    return end if end.dtype.kind == "f" else cast(end, np.float64)
+    return end if end.dtype.kind in "fc" else cast(end, np.float64)
 
 
 @surface

@@ -143,7 +143,7 @@ class custom_vjp(_Custom):
                                     f"of {len(part)}: give a nest like the argument")
             shares += values
         role = f"cotangent by the bwd of {self.function.__name__}"
-        return [None if s is None or a.dtype.kind != "f" else conform(s, a, role)
+        return [None if s is None or a.dtype.kind not in "fc" else conform(s, a, role)
                 for s, a in zip(shares, arguments, strict=True)]
 
     def forward(self, call: _Call, arguments: Sequence[Expr], tangents: Shares) -> Shares:
@@ -205,7 +205,7 @@ class custom_jvp(_Custom):
             raise PullbackError(f"the rule of {self.function.__name__} returns {len(given)} tangents for "
                                 f"{len(call.results_like)} results: give a nest like the result")
         role = f"tangent by the rule of {self.function.__name__}"
-        return [conform(t, r, role) if r.dtype.kind == "f" else None
+        return [conform(t, r, role) if r.dtype.kind in "fc" else None
                 for t, r in zip(given, call.results_like, strict=True)]
 
     def reverse(self, call: _Call, arguments: Sequence[Expr], cotangents: Shares) -> Shares:

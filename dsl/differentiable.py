@@ -194,10 +194,10 @@ def _annotated(function: Callable[..., Any]) -> dict[str, Any]:
 def _is_float(value: Any) -> bool:
     if isinstance(value, Expr):
         dtype = value.dtype if value.typed else value.attrs[2] if value.op == "var" else None
-        return dtype is None or np.dtype(dtype).kind == "f"
+        return dtype is None or np.dtype(dtype).kind in "fc"
     if isinstance(value, (str, bytes)) or callable(value):
         return False
-    return np.asarray(value).dtype.kind == "f"
+    return np.asarray(value).dtype.kind in "fc"
 
 
 class _Kind:

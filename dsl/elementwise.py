@@ -95,7 +95,7 @@ def _literal_power(x: Expr, y: float) -> Expr | None:
     if y in (2, 3, 4):
         square = scalar("square", x)
         return square if y == 2 else scalar("multiply", square, x) if y == 3 else scalar("square", square)
-    if x.dtype.kind == "f" and y in (0.5, -1):
+    if x.dtype.kind in "fc" and y in (0.5, -1):
         return scalar("sqrt" if y == 0.5 else "reciprocal", x)
     return None
 
@@ -134,6 +134,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Expr:
 def round_(x: Any, decimals: Any = 0) -> Expr:
     """`x` rounded to `decimals` places, halves to even. It has no derivative."""
     x, places = array(x), integer(decimals, "decimals")
+    if x.dtype.kind == "c":
+        return primitives.complex_(round_(primitives.real(x), places), round_(primitives.imag(x), places))
     if places == 0 or (x.dtype.kind in "iub" and places > 0):
         return scalar("round", x)
     if x.dtype.kind != "f":
@@ -151,7 +153,7 @@ def _round_at(x: Expr, places: int) -> Expr:
 def astype(x: Any, dtype: Any, copy: bool = True) -> Expr:
     """`x` converted to `dtype` as NumPy converts; the derivative passes between floats only.
 
-    Raises DTypeError for a dtype that kernels do not take.
+    Raises DTypeError for a dtype that kernels do not take, and for a complex array that would lose its imaginary part.
     """
     return primitives.cast(array(x), element_type(dtype))
 
@@ -160,6 +162,9 @@ def astype(x: Any, dtype: Any, copy: bool = True) -> Expr:
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Expr:
     """`x` with NaN and infinities replaced (infinities by the largest finite numbers unless given)."""
     x = array(x)
+    if x.dtype.kind == "c":
+        return primitives.complex_(*(nan_to_num(p, copy, nan, posinf, neginf)
+                                     for p in (primitives.real(x), primitives.imag(x))))
     if x.dtype.kind != "f":
         return x
     limits = np.finfo(x.dtype)
@@ -181,24 +186,6 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool 
     if equal_nan:
         close = scalar("logical_or", close, scalar("logical_and", scalar("isnan", a), scalar("isnan", b)))
     return close
-
-
-@surface
-def real(x: Any) -> Expr:
-    """The real part: `x` itself, since expressions are real."""
-    return array(x)
-
-
-@surface
-def imag(x: Any) -> Expr:
-    """The imaginary part: zeros, since expressions are real."""
-    return primitives.zeros_like(array(x))
-
-
-@surface
-def conj(x: Any) -> Expr:
-    """The complex conjugate: `x` itself, since expressions are real."""
-    return array(x)
 
 
 def divmod_(x: Any, y: Any) -> tuple[Expr, Expr]:

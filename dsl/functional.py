@@ -21,7 +21,8 @@ from .surface import as_expr, surface
 
 
 # ---- public functions -------------------------------------------------------------------------------------------
-def grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = None) -> Any:
+def grad(target: Any, wrt: Any = None, has_aux: bool = False, holomorphic: bool = False, *,
+         argnums: Any = None) -> Any:
     """The gradient of a scalar expression, or of a function with a scalar result.
 
     Of an expression: `wrt` is a Var, a name or a nest of them (default: every Var not declared of an integer or bool
@@ -30,9 +31,11 @@ def grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = 
     position, a name or a tuple of them, default 0; the result has the structure of that argument. `has_aux`: the
     function returns (value, aux) and its gradient (gradient, aux).
 
-    Shapes and dtypes are those of the variables. Raises ShapeError for a result that is no scalar, NotDifferentiable
-    where no path to a variable has a derivative. An argument that the result does not depend on gives zeros and a
-    warning.
+    Shapes and dtypes are those of the variables. With respect to a complex z = x + iy the gradient of a real f is
+    df/dx - i df/dy (JAX's convention: steepest descent steps along its conjugate). A complex result is refused, except
+    with `holomorphic`, which gives the complex derivative of a function with complex arguments. Raises ShapeError for
+    a result that is no scalar, NotDifferentiable where no path to a variable has a derivative. An argument that the
+    result does not depend on gives zeros and a warning.
 
     >>> import numpy as np, pullback as pb
     >>> x = pb.Var('x')
@@ -42,11 +45,13 @@ def grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = 
     array(12.)
     """
     if is_expression(target):
+        _for_functions(holomorphic)
         return grad_of_expression(target, wrt)
-    return Gradient(target, one_of(wrt, argnums), has_aux, with_value=False)
+    return Gradient(target, one_of(wrt, argnums), has_aux, with_value=False, holomorphic=holomorphic)
 
 
-def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnums: Any = None) -> Any:
+def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False, holomorphic: bool = False, *,
+                   argnums: Any = None) -> Any:
     """(value, gradient) in one program; arguments as for `grad`. With `has_aux`: ((value, aux), gradient).
 
     >>> import pullback as pb
@@ -54,8 +59,14 @@ def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False, *, argnu
     (array(8.), array(12.))
     """
     if is_expression(target):
+        _for_functions(holomorphic)
         return target, grad_of_expression(target, wrt)
-    return Gradient(target, one_of(wrt, argnums), has_aux, with_value=True)
+    return Gradient(target, one_of(wrt, argnums), has_aux, with_value=True, holomorphic=holomorphic)
+
+
+def _for_functions(holomorphic: bool) -> None:
+    if holomorphic:
+        raise TypeError("holomorphic=True is for functions; of an expression take pb.vjp(expression, 1, wrt)")
 
 
 def jvp(target: Any, primals: Any, tangents: Any = None, has_aux: bool = False) -> Any:
@@ -151,10 +162,12 @@ def is_expression(target: Any) -> bool:
 class Gradient:
     """The function that `grad` and `value_and_grad` make of a function."""
 
-    def __init__(self, function: Callable[..., Any], argnums: Any, has_aux: bool, with_value: bool) -> None:
+    def __init__(self, function: Callable[..., Any], argnums: Any, has_aux: bool, with_value: bool,
+                 holomorphic: bool = False) -> None:
         check_callable(function, "value_and_grad" if with_value else "grad")
         functools.update_wrapper(self, function, updated=())
         self.function, self.argnums, self.has_aux, self.with_value = function, argnums, has_aux, with_value
+        self.holomorphic = holomorphic
         self._compiled: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -172,7 +185,7 @@ class Gradient:
         if not trace.is_single:
             raise TypeError("grad takes a function with one scalar result; for (value, aux) write has_aux=True, "
                             "for several results use vjp")
-        value, aux, derivatives = trace.split(trace.bind("grad", []))
+        value, aux, derivatives = trace.split(trace.bind("grad", [], self.holomorphic))
         parts = nest.unflatten(trace.structure, derivatives)
         gradient = parts[0] if single else parts
         if not self.with_value:
@@ -213,7 +226,8 @@ def one_of(wrt: Any, argnums: Any) -> Any:
 
 def as_expr_like(value: Any, like: Expr) -> Expr:
     """A tangent or cotangent as an expression; a Python number takes the dtype of `like`."""
-    return as_expr(value, like.dtype if isinstance(value, (int, float)) and like.typed else None)
+    fits = isinstance(value, (int, float)) or isinstance(value, complex) and like.typed and like.dtype.kind == "c"
+    return as_expr(value, like.dtype if fits and like.typed else None)
 
 
 def check_callable(target: Any, name: str) -> None:

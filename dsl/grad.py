@@ -15,7 +15,7 @@ from . import nest
 from .adjoint import filled, ones, together
 from .errors import NotDifferentiable, PullbackError, ShapeError
 from .node import FUNCTIONS, Expr, make, toposort, where
-from .paths import check_paths, key, origins, remember
+from .paths import check_paths, check_real, key, origins, remember
 from .primitives import broadcast_to, cast, show_shape, transpose
 from .rules import RULES, SMOOTH, Onto, edge, forward, reverse
 from .size import equal
@@ -148,6 +148,7 @@ def grad_(expr: Expr, wrt: Any) -> Any:
     if expr.shape:
         raise ShapeError(f"grad takes a scalar, and the result has shape {show_shape(expr.shape)}{where(expr)}: "
                          "sum it first, or use vjp (with a cotangent) or jacobian")
+    check_real("grad", "rev", [expr], several_of(wrt), False)
     return _pulled_back([expr], None, wrt)
 
 
@@ -313,7 +314,7 @@ def _declared(v: Expr) -> np.dtype | None:
 
 def _may_be_float(v: Expr) -> bool:
     dtype = _declared(v)
-    return dtype is None or dtype.kind == "f"
+    return dtype is None or dtype.kind in "fc"
 
 
 def variables_of(outputs: Iterable[Expr]) -> list[Expr]:

@@ -8,36 +8,40 @@ from typing import Any
 
 from . import nest
 from .adjoint import filled, ones
-from .basis import jacobians_of
+from .basis import jacobians_of, mode_for
 from .bodies import Trace, put_back
 from .errors import ShapeError
 from .functional import as_expr_like, check_alike, check_callable, in_trace, is_expression, jvp, one_of
 from .grad import base_of, call, chosen, several_of, vjp_of
 from .node import FUNCTIONS, Expr, where
-from .paths import check_paths, remember
+from .paths import check_paths, check_real, remember
 from .primitives import show_shape, transpose
 from .reuse import compiled_once
 from .sparse_jacobian import sparse_derivative
 from .surface import surface
 
 
-def jacfwd(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None) -> Any:
+def jacfwd(target: Any, argnums: Any = None, has_aux: bool = False, holomorphic: bool = False, *,
+           wrt: Any = None) -> Any:
     """The Jacobian by tangents: one sweep for each element of the argument, all in one program. See `jacobian`."""
-    return _jacobian(target, argnums, has_aux, wrt, "fwd")
+    return _jacobian(target, argnums, has_aux, wrt, "fwd", holomorphic)
 
 
-def jacrev(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None) -> Any:
+def jacrev(target: Any, argnums: Any = None, has_aux: bool = False, holomorphic: bool = False, *,
+           wrt: Any = None) -> Any:
     """The Jacobian by cotangents: one sweep for each element of the result, all in one program. See `jacobian`."""
-    return _jacobian(target, argnums, has_aux, wrt, "rev")
+    return _jacobian(target, argnums, has_aux, wrt, "rev", holomorphic)
 
 
-def jacobian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None, sparse: Any = False) -> Any:
+def jacobian(target: Any, argnums: Any = None, has_aux: bool = False, holomorphic: bool = False, *,
+             wrt: Any = None, sparse: Any = False) -> Any:
     """The Jacobian, by tangents or by cotangents, whichever are fewer.
 
     Of an expression, or a nest of them: `wrt` (the second argument) is a Var, a name or a nest of them, default all
     that may be floats; the result is an expression, or a nest like the target with nests like `wrt` inside. Of a
     function: a function of the same arguments; `argnums` is a position, a name or a tuple of them, default 0.
-    Each part has the shape of the result followed by that of the argument.
+    Each part has the shape of the result followed by that of the argument. Of a complex argument the real result's
+    derivative is df/dx - i df/dy; `holomorphic` asks for the complex derivative of complex results.
 
     `sparse=True` gives, of one array by one argument, a function of arrays (by name, of an expression) whose result is
     a CSR matrix, SciPy's or CuPy's: columns, or rows, that `pb.sparsity` tells apart are computed together. A pattern
@@ -54,7 +58,7 @@ def jacobian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: An
     """
     if sparse is not False:
         return _sparse(target, argnums if wrt is None else wrt, has_aux, sparse, symmetric=False)
-    return _jacobian(target, argnums, has_aux, wrt, "auto")
+    return _jacobian(target, argnums, has_aux, wrt, "auto", holomorphic)
 
 
 def hessian(target: Any, argnums: Any = None, has_aux: bool = False, *, wrt: Any = None, sparse: Any = False) -> Any:
@@ -109,9 +113,11 @@ def _sparse(target: Any, place: Any, has_aux: bool, given: Any, symmetric: bool)
     return sparse_derivative(target, place, given, symmetric)
 
 
-def _jacobian(target: Any, argnums: Any, has_aux: bool, wrt: Any, mode: str) -> Any:
+def _jacobian(target: Any, argnums: Any, has_aux: bool, wrt: Any, mode: str, holomorphic: bool) -> Any:
     if not is_expression(target):
-        return Jacobian(target, one_of(wrt, argnums), has_aux, mode)
+        return Jacobian(target, one_of(wrt, argnums), has_aux, mode, holomorphic)
+    if holomorphic:
+        raise TypeError("holomorphic=True is for functions: write pb.jacobian(lambda z: ..., holomorphic=True)")
     outputs, structure = nest.flatten(target)
     leaves, rebuild = chosen(target, argnums if wrt is None else wrt)
     settings = () if mode == "auto" else (mode,)
@@ -127,7 +133,7 @@ def jacobian_(outputs: Any, wrt: Any, mode: str = "auto") -> Any:
     rows, columns = several_of(outputs), several_of(wrt)
     bases = list(map(base_of, columns))
     known = check_paths(rows, bases)
-    found = iter(jacobians_of(rows, bases, mode))
+    found = iter(jacobians_of(rows, bases, mode_for(rows, bases, mode)))
     results = [_turned(next(found), tuple(range(o.ndim)), _order(w)) for o in rows for w in columns]
     remember(results, known)
     return tuple(results) if isinstance(outputs, tuple) else results[0]
@@ -142,6 +148,8 @@ def hessian_(expr: Expr, wrt: Any) -> Any:
     columns = several_of(wrt)
     bases = list(map(base_of, columns))
     known = check_paths([expr], bases)
+    check_real("hessian", "rev", [expr], bases, False)
+    check_real("hessian", "fwd", [expr], bases, False)
     gradients = filled(vjp_of([expr], [ones((), expr.dtype)], bases), bases)
     found = iter(jacobians_of(gradients, bases, "fwd"))
     results = [_turned(next(found), _order(v), _order(w)) for v in columns for w in columns]
@@ -162,10 +170,12 @@ def _turned(derivative: Expr, rows: tuple[int, ...], columns: tuple[int, ...]) -
 class Jacobian:
     """The function that `jacfwd`, `jacrev` and `jacobian` make of a function."""
 
-    def __init__(self, function: Callable[..., Any], argnums: Any, has_aux: bool, mode: str) -> None:
+    def __init__(self, function: Callable[..., Any], argnums: Any, has_aux: bool, mode: str,
+                 holomorphic: bool = False) -> None:
         check_callable(function, {"fwd": "jacfwd", "rev": "jacrev", "auto": "jacobian"}[mode])
         functools.update_wrapper(self, function, updated=())
         self.function, self.argnums, self.has_aux, self.mode = function, argnums, has_aux, mode
+        self.holomorphic = holomorphic
         self._compiled: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -179,7 +189,7 @@ class Jacobian:
         """The derivative as expressions of the arguments."""
         single = not isinstance(self.argnums, (tuple, list))
         trace = Trace(self.function, [self.argnums] if single else list(self.argnums), args, kwargs, self.has_aux)
-        _, aux, found = trace.split(trace.bind(f"jacobian {self.mode}", []))
+        _, aux, found = trace.split(trace.bind(f"jacobian {self.mode}", [], self.holomorphic))
         count = len(trace.bound)
         rows = [nest.unflatten(trace.structure, found[k * count : (k + 1) * count]) for k in range(len(trace.outputs))]
         result = nest.unflatten(trace.result_structure, [row[0] if single else row for row in rows])

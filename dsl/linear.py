@@ -128,17 +128,17 @@ def inner(a: Any, b: Any) -> Expr:
 
 @surface
 def vdot(a: Any, b: Any) -> Expr:
-    """The sum of products of all elements of two arrays of one size."""
+    """The sum of products of all elements of two arrays of one size; of complex `a` the conjugate counts."""
     a, b = pair(a, b)
-    a, b = (primitives.reshape(x, (sizes.product(x.shape),)) for x in (a, b))
+    a, b = (primitives.reshape(x, (sizes.product(x.shape),)) for x in (primitives.conj(a), b))
     return _contracted(a, b, [0], [0])
 
 
 @surface
 def vecdot(a: Any, b: Any, axis: Any = -1) -> Expr:
-    """The sum of products along `axis` of both, other axes broadcast."""
+    """The sum of products along `axis` of both, other axes broadcast; of complex `a` the conjugate counts."""
     a, b = pair(a, b)
-    product = scalar("multiply", a, b)
+    product = scalar("multiply", primitives.conj(a), b)
     return primitives.reduce(product, "add", (one_axis(axis, len(product.shape)),))
 
 

@@ -128,11 +128,11 @@ def _with_cotangents(loop: Loop, given: Mapping[tuple[str, int], Expr]) -> tuple
     stacked = [body.stacked[k] for kind, k in given if kind == "stacked"]
     while True:
         reached = _sources(pruned([*(body.results[k] for k in sorted(live)), *stacked]))
-        more = {k for k, c in enumerate(body.carries) if c.dtype.kind == "f" and c in reached} - live
+        more = {k for k, c in enumerate(body.carries) if c.dtype.kind in "fc" and c in reached} - live
         if not more:
             break
         live |= more
-    return sorted(live), [j for j, o in enumerate(body.operands) if o.dtype.kind == "f" and o in reached]
+    return sorted(live), [j for j, o in enumerate(body.operands) if o.dtype.kind in "fc" and o in reached]
 
 
 def _sources(outputs: Sequence[Expr]) -> set[Expr]:
@@ -220,7 +220,7 @@ def _with_tangents(body: Body, carries: set[int], moving: set[Expr]) -> tuple[li
         for node in order:
             if any(a in active and edge(node, i) == SMOOTH for i, a in enumerate(node.args)):
                 active.add(node)
-        found = [k for k, v in enumerate(values) if v.dtype.kind == "f" and v in active]
+        found = [k for k, v in enumerate(values) if v.dtype.kind in "fc" and v in active]
         if carries.issuperset(k for k in found if k < count):
             return sorted(carries), [k - count for k in found if k >= count]
         carries = carries | {k for k in found if k < count}

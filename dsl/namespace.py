@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import (  # noqa: F401  (they register functions)
+    complex_numbers,
     creation,
     einsum,
     joining,
@@ -30,7 +31,7 @@ from .vmap import vmap
 
 _NAMES = (
     # elementwise, with more than one row
-    "astype", "divmod", "imag", "isclose", "nan_to_num", "real", "conj",
+    "astype", "divmod", "imag", "isclose", "nan_to_num", "real", "conj", "angle",
     # folds
     "sum", "prod", "min", "max", "ptp", "any", "all", "count_nonzero", "mean", "average", "var", "std", "logsumexp",
     "softmax", "argmax", "argmin", "cumsum", "cumprod",
@@ -57,7 +58,8 @@ _CONSTANTS: dict[str, Any] = {
     "pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan, "newaxis": None, "euler_gamma": np.euler_gamma,
 }
 _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
-    "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")}
+    "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
+    "complex64", "complex128")}
 
 _CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan, cond, switch)}
 

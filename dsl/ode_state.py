@@ -60,7 +60,7 @@ def selected(c: Any, y: Any, z: Any) -> Any:
 def ode_state(x: Any) -> Expr:
     """A part of the initial state: integers become float64."""
     found = array(x)
-    return found if found.dtype.kind == "f" else cast(found, np.float64)
+    return found if found.dtype.kind in "fc" else cast(found, np.float64)
 
 
 @surface

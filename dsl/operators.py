@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import diagonals, elementwise, indexing, linear, reductions, shapes  # noqa: F401  (they register the functions)
+from . import complex_numbers, diagonals, elementwise, indexing, linear, reductions, shapes  # noqa: F401  (they register the functions)
 from .node import FUNCTIONS, Expr
 
 # operator -> public function; each but the comparisons also has its reflected form.

@@ -18,12 +18,18 @@ from . import partials as derived
 from .row import Row
 
 _JUMP = "piecewise constant: no derivative"
+# Rows that take complex numbers: of those with a complex result the partials are the complex derivative.
+_COMPLEX = frozenset((
+    "add", "subtract", "multiply", "divide", "negative", "positive", "reciprocal", "square", "sqrt", "rsqrt", "power",
+    "exp", "exp2", "log", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sech", "abs", "equal",
+    "not_equal", "isnan", "isinf", "isfinite", "where", "mask", "cast", "stop_gradient"))
 
 
 def _row(name: str, args: str, meaning: str, kind: str, function: Callable[..., Any] | None = None,
 **fields: Any) -> Row:
     names = tuple(args.split())
     fields.setdefault("domain", ((-3.0, 3.0),) * len(names))
+    fields.setdefault("complex", name in _COMPLEX)
     return Row(name, names, meaning, kind, function or getattr(ops_numpy, name, None) or getattr(np, name), **fields)
 
 

@@ -28,7 +28,7 @@ def sigmoid(x: Array) -> Array:
 
 def sech(x: Array) -> Array:
     """1/cosh without its overflow."""
-    e = np.exp(-np.abs(x))
+    e = np.exp(-np.where(np.real(x) < 0, -x, x))
     return 2 * e / (1 + e * e)
 
 

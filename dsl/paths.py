@@ -24,7 +24,7 @@ def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
     so is whatever a derivative of an expression that had a path no longer depends on.
     """
     for output in outputs:
-        if output.dtype.kind != "f":
+        if output.dtype.kind not in "fc":
             raise NotDifferentiable(f"the result is {output.dtype}{where(output)}, which has no derivative: expected a "
                                     "float; convert integers with .astype('float64') before computing with them")
     state = dict.fromkeys(outputs, _LIVE)
@@ -41,14 +41,35 @@ def check_paths(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> frozenset[Key]:
             kind = edge(node, i)
             state[arg] = state.get(arg, 0) | _through(state[node], kind)
             if state[arg] & _BLOCKED and arg not in culprit:
-                culprit[arg] = node if kind == NONE and arg.dtype.kind == "f" else culprit.get(node, node)
+                culprit[arg] = node if kind == NONE and arg.dtype.kind in "fc" else culprit.get(node, node)
     for w in wrt:
-        if w.dtype.kind != "f":
+        if w.dtype.kind not in "fc":
             raise NotDifferentiable(f"the variable {w.attrs[0]} is {w.dtype}: a derivative is taken with respect to "
                                     "floats; pass it as a float array, or name in wrt= the variables that are meant")
         if state.get(w) == _BLOCKED and key(w) not in derived:
             raise NotDifferentiable(_no_path(w, culprit[w]))
     return frozenset(known)
+
+
+def check_real(caller: str, mode: str, outputs: Sequence[Expr], wrt: Sequence[Expr], holomorphic: bool) -> None:
+    """Whether numbers say what the derivative is: by cotangents ('rev') of real results, by tangents ('fwd') of real
+    arguments, and `holomorphic` of complex results and arguments.
+    """
+    sides = {"rev": [("result", o) for o in outputs], "fwd": [(f"argument {w.attrs[0]}", w) for w in wrt]}
+    if holomorphic:
+        for what, node in (pair for side in sides.values() for pair in side):
+            if node.dtype.kind != "c":
+                raise NotDifferentiable(f"{caller} with holomorphic=True is of complex results with respect to complex "
+                                        f"arguments, and the {what} is {node.dtype}: leave holomorphic=True out, or "
+                                        "convert with .astype('complex128')")
+        return
+    for what, node in sides[mode]:
+        if node.dtype.kind == "c":
+            other = "vjp with a cotangent" if mode == "rev" else "jvp with a tangent"
+            raise NotDifferentiable(
+                f"{caller} needs a real {what.split()[0]}, and the {what} is {node.dtype}{where(node)}: write "
+                f"holomorphic=True for a holomorphic function, else {other}, or differentiate pb.real(f) and pb.imag(f)"
+                + ("" if mode == "rev" else " with jacrev"))
 
 
 def _through(state: int, kind: str) -> int:

@@ -13,10 +13,12 @@
     reduce     op, axes            op in add multiply minimum maximum logical_and logical_or
     contract   a, b -> out labels  sum over the labels that are not in out
     recurrence axis, reverse       s[k] = a[k]*s[k-1] + b[k], s[-1] = 0
+    real imag conj complex         parts of a complex array, and a complex array of two parts
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,9 @@ from .node import Expr, Shape, make
 from .size import Dim, Size, same, same_shape
 from .surface import as_expr, constant, is_weak, mark_weak, size_value
 
-PyScalar = (bool, int, float)
+PyScalar = (bool, int, float, complex)
+# Rows on complex numbers that are written in others: name -> function of the arguments (dsl/complex_numbers.py).
+COMPOSITES: dict[str, Callable[..., Expr]] = {}
 
 
 # ---- elementwise ------------------------------------------------------------------------------------------------
@@ -42,6 +46,8 @@ def scalar(name: str, *args: Any) -> Expr:
 
 def elementwise(name: str, *args: Expr) -> Expr:
     """Row `name` of arguments that have its dtypes and one shape already."""
+    if name in COMPOSITES and args[-1].dtype.kind == "c":
+        return COMPOSITES[name](*args)
     dtype = ops.result_dtype(name, *[a.dtype for a in args])
     return make(name, args, (), dtype, args[0].shape)
 
@@ -67,7 +73,7 @@ def _stand_in(operand: Any) -> Any:
     """A Python number of the kind of a weak operand."""
     if not isinstance(operand, Expr):
         return _dtype_or_number(operand)
-    return {"b": True, "f": 1.0}.get(operand.dtype.kind, 1)
+    return {"b": True, "f": 1.0, "c": 1j}.get(operand.dtype.kind, 1)
 
 
 def _fits(value: int, operands: list[Any]) -> bool:
@@ -87,16 +93,70 @@ def _weak(value: Any, dtype: np.dtype) -> Expr:
 
 
 def cast(x: Expr, dtype: Any) -> Expr:
-    """`x` as `dtype` (NumPy's astype)."""
+    """`x` as `dtype` (NumPy's astype); complex numbers to complex and bool (not zero) only."""
     dtype = np.dtype(dtype)
     if x.dtype == dtype:
         return x
+    if x.dtype.kind == "c" and dtype.kind == "b":
+        return scalar("not_equal", x, 0)
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        raise DTypeError(f"{x.dtype} converted to {dtype} would lose the imaginary part: "
+                         "take pb.real(z), pb.imag(z) or abs(z)")
     if x.op == "const" and not x.shape:
         with np.errstate(all="ignore"):
             return constant(x.attrs[0].array.astype(dtype))
     if x.op == "broadcast":
         return broadcast(cast(x.args[0], dtype), *x.attrs)
     return make("cast", (x,), (dtype.str,), dtype, x.shape)
+
+
+# ---- complex numbers --------------------------------------------------------------------------------------------
+def part_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype of the parts of complex numbers of `dtype`."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+
+
+def real(x: Expr) -> Expr:
+    """The real part."""
+    return _part(x, "real") if x.dtype.kind == "c" else x
+
+
+def imag(x: Expr) -> Expr:
+    """The imaginary part; of a real array zeros."""
+    return _part(x, "imag") if x.dtype.kind == "c" else zeros_like(x)
+
+
+def _part(x: Expr, name: str) -> Expr:
+    dtype = part_dtype(x.dtype)
+    if x.op == "complex":
+        return x.args[name == "imag"]
+    if x.op == "const" and not x.shape:
+        return constant(getattr(x.attrs[0].array, name))
+    if x.op == "broadcast":
+        return broadcast(_part(x.args[0], name), *x.attrs)
+    if x.op == "cast" and x.args[0].dtype.kind != "c":
+        return cast(x.args[0], dtype) if name == "real" else full(x.shape, 0, dtype)
+    return make(name, (x,), (), dtype, x.shape)
+
+
+def conj(x: Expr) -> Expr:
+    """The complex conjugate; of a real array itself."""
+    if x.dtype.kind != "c":
+        return x
+    if x.op == "conj":
+        return x.args[0]
+    if x.op == "const" and not x.shape:
+        return constant(np.conj(x.attrs[0].array))
+    if x.op == "broadcast":
+        return broadcast(conj(x.args[0]), *x.attrs)
+    return make("conj", (x,), (), x.dtype, x.shape)
+
+
+def complex_(re: Expr, im: Expr) -> Expr:
+    """The complex array of two real ones of one dtype and shape."""
+    if re.op == "real" and im.op == "imag" and re.args[0] is im.args[0]:
+        return re.args[0]
+    return make("complex", (re, im), (), np.result_type(re.dtype, np.complex64), re.shape)
 
 
 # ---- broadcasting -----------------------------------------------------------------------------------------------
@@ -217,6 +277,7 @@ def place(x: Expr, ranges: tuple[tuple[Dim, int], ...], shape: Shape, fill: Any 
 
 def update(x: Expr, v: Expr, ranges: tuple[tuple[Dim, int], ...], op: str) -> Expr:
     """`x` with `v`, of its dtype and the region's shape, folded in at start + step*i on axes; steps are positive."""
+    check_fold(op, x.dtype)
     return make("update", (x, v), (op, tuple(ranges)), x.dtype, x.shape)
 
 
@@ -252,6 +313,10 @@ def gather(x: Expr, indices: list[Expr], axes: tuple[int, ...]) -> Expr:
 
 def scatter(x: Expr, indices: list[Expr], updates: Expr, axes: tuple[int, ...], op: str) -> Expr:
     """`x` with `updates` of shape s + r folded in at [idx[s]; r] in order; duplicates of `set`: the last wins."""
+    check_fold(op, x.dtype)
+    if op == "multiply" and x.dtype.kind == "c":
+        raise DTypeError("complex elements at index arrays can be set and added, not multiplied: "
+                         "write x.at[index].set(x[index] * v) where no index occurs twice")
     return make("scatter", (x, *indices, updates), (op, tuple(axes)), x.dtype, x.shape)
 
 
@@ -261,6 +326,7 @@ def reduce(x: Expr, op: str, axes: tuple[int, ...]) -> Expr:
     axes = tuple(sorted(axes))
     if not axes:
         return x
+    check_fold(op, x.dtype)
     shape = tuple(d for i, d in enumerate(x.shape) if i not in axes)
     if op in ("minimum", "maximum") and any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axes):
         raise ShapeError(f"{op} over zero elements has no value (shape {show_shape(x.shape)}, axes {axes}): "
@@ -274,6 +340,12 @@ def reduce(x: Expr, op: str, axes: tuple[int, ...]) -> Expr:
         outer = [i for i in range(len(x.args[0].shape)) if i not in x.attrs[1]]
         return reduce(x.args[0], op, (*x.attrs[1], *[outer[a] for a in axes]))
     return make("reduce", (x,), (op, axes), x.dtype, shape)
+
+
+def check_fold(op: str, dtype: np.dtype) -> None:
+    """DTypeError where row `op` does not take complex numbers."""
+    if dtype.kind == "c" and op != "set":
+        ops.operand_dtypes(op, dtype, dtype)
 
 
 def contract(a: Expr, b: Expr, labels_a: str, labels_b: str, labels_out: str) -> Expr:

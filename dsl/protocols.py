@@ -79,8 +79,8 @@ def _result_type(*values: Any) -> np.dtype:
 
 _ABOUT_TYPES: dict[str, Callable[..., Any]] = {
     "result_type": _result_type,
-    "iscomplexobj": lambda x: False,
-    "isrealobj": lambda x: True,
+    "iscomplexobj": lambda x: x.dtype is not None and x.dtype.kind == "c",
+    "isrealobj": lambda x: x.dtype is None or x.dtype.kind != "c",
     "copy": lambda x, *_, **__: x,
     "may_share_memory": lambda *_: False,
     "shares_memory": lambda *_: False,

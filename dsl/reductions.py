@@ -58,7 +58,7 @@ def _accumulating(x: Expr, dtype: Any) -> Expr:
 
 
 def _floating(x: Expr) -> Expr:
-    return x if x.dtype.kind == "f" else cast(x, np.float64)
+    return x if x.dtype.kind in "fc" else cast(x, np.float64)
 
 
 # ---- sums and logic ---------------------------------------------------------------------------------------------
@@ -169,14 +169,19 @@ def average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = F
 @surface
 def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, *, keepdims: bool = False,
         correction: Any = None) -> Expr:
-    """The variance over `axis` in two passes, divided by n - ddof (`correction` is the same)."""
+    """The variance over `axis` in two passes, divided by n - ddof (`correction` is the same).
+
+    Of complex numbers it is the mean of the squared moduli of the differences from the mean.
+    """
     return _variance(_floating(array(x)) if dtype is None else cast(array(x), element_type(dtype)), axis, keepdims,
                      ddof if correction is None else correction)
 
 
 def _variance(x: Expr, axis: Any, keepdims: bool, ddof: Any) -> Expr:
     from_mean = scalar("subtract", x, _mean(x, axis, True))
-    total = _fold(scalar("square", from_mean), "add", axis, False)
+    parts = [from_mean] if x.dtype.kind != "c" else [primitives.real(from_mean), primitives.imag(from_mean)]
+    squares = [scalar("square", part) for part in parts]
+    total = _fold(scalar("add", *squares) if len(squares) > 1 else squares[0], "add", axis, False)
     count = _count(x, axis)
     if isinstance(ddof, float) and not ddof.is_integer():
         freedom: Any = scalar("maximum", scalar("subtract", count, ddof), 0.0)

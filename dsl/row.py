@@ -13,7 +13,7 @@ from .errors import DTypeError
 
 Point = tuple[float, ...]
 Special = tuple[Point, float, tuple[float | None, ...]]     # arguments, value, partials (None: not asked)
-_WEAK: dict[type, Any] = {int: 0, float: 0.0}                     # Python numbers never widen an array (NEP 50)
+_WEAK: dict[type, Any] = {int: 0, float: 0.0, complex: 0j}        # Python numbers never widen an array (NEP 50)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,7 @@ class Row:
     `tolerance` counts units of epsilon, relative to the value plus `absolute`.
     `jumps`: piecewise constant, so there is no derivative and a gradient that has no other path is refused.
     `linear`: the derivative along tangents is the row itself applied to them (bool arguments kept).
+    `complex`: it takes complex numbers too; where the result is complex the partials are its complex derivative.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row:
     kinks: str = ""
     jumps: bool = False
     linear: bool = False
+    complex: bool = False
 
     def numpy(self, *arrays: Any, dtype: Any = None) -> np.ndarray:
         """The operation on arrays or Python numbers, with the dtype of `result_dtype`; `dtype` is for the casts only.
@@ -72,7 +74,7 @@ class Row:
             raise TypeError(f"{self.name}({', '.join(self.args)}) takes {len(self.args)} operands, got {len(operands)}")
         kinds = tuple(type(o) if type(o) in _WEAK else np.dtype(bool if isinstance(o, bool) else o) for o in operands)
         if self.kind == "cast":
-            return (_supported(self.name, _common(kinds)),), _supported(self.name, np.dtype(dtype))
+            return (_supported(self, _common(kinds)),), _supported(self, np.dtype(dtype))
         return _signature(self, kinds)
 
     def tex(self, *args: str) -> str:
@@ -101,7 +103,7 @@ class Row:
 def _signature(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...], np.dtype]:
     types, result = _RULES[row.kind](row, operands)
     for dtype in (*types, result):
-        _supported(row.name, dtype)
+        _supported(row, dtype)
     return types, result
 
 
@@ -109,9 +111,13 @@ def _common(operands: tuple[Any, ...]) -> np.dtype:
     return np.result_type(*(_WEAK.get(o, o) for o in operands))
 
 
-def _supported(name: str, dtype: np.dtype) -> np.dtype:
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise DTypeError(f"{name} takes floats, integers and bools of at most 8 bytes, got {dtype}; "
+def _supported(row: Row, dtype: np.dtype) -> np.dtype:
+    if dtype.kind == "c" and dtype.itemsize <= 16:
+        if not row.complex:
+            raise DTypeError(f"{row.name} takes floats, integers and bools, got {dtype}: take pb.real(z), pb.imag(z) "
+                             "or abs(z)")
+    elif dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise DTypeError(f"{row.name} takes floats, integers and bools of at most 8 bytes, got {dtype}; "
                          "convert the array with .astype('float64') first")
     return dtype
 
@@ -129,12 +135,13 @@ def _numeric(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...],
         try:
             result = row.function.resolve_dtypes((*operands, None))[-1]
         except TypeError:
-            _supported(row.name, result)
+            _supported(row, result)
             wanted = "integers or bools" if row.kind == "integer" else "numbers"
             hint = "use pb.logical_not or pb.logical_xor" if result.kind == "b" else "convert them with .astype"
             found = ", ".join(o.__name__ if isinstance(o, type) else str(o) for o in operands)
             raise DTypeError(f"{row.name} takes {wanted}, got {found}; {hint}") from None
-    return (result,) * len(operands), result
+    common = _common(operands) if row.name == "abs" else result         # of complex numbers it is a float
+    return (common,) * len(operands), result
 
 
 def _compare(row: Row, operands: tuple[Any, ...]) -> tuple[tuple[np.dtype, ...], np.dtype]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from . import adjoint, ops
-from .adjoint import Tangents, filled, linear, masked, negated, quotient, scale, summed, total
+from .adjoint import Tangents, filled, inside, linear, masked, negated, quotient, scale, summed, total
 from .node import Expr
 from .primitives import (
     broadcast,
@@ -23,12 +23,23 @@ from .primitives import (
     full,
     iota,
     place,
+    real,
     recurrence,
     reduce,
     reshape,
     slice_,
     transpose,
     zeros_like,
+)
+from .rules_complex import (
+    complex_forward,
+    complex_reverse,
+    conj_forward,
+    conj_reverse,
+    imag_forward,
+    imag_reverse,
+    real_forward,
+    real_reverse,
 )
 from .rules_indexing import (
     gather_forward,
@@ -70,7 +81,7 @@ def edge(node: Expr, index: int) -> str:
         return STOPPED
     if node.op in ("item", "pack"):
         return SMOOTH
-    if node.args[index].dtype.kind != "f" or (node.dtype is not None and node.dtype.kind != "f"):
+    if node.args[index].dtype.kind not in "fc" or (node.dtype is not None and node.dtype.kind not in "fc"):
         return NONE
     if node.op in RULES:
         return SMOOTH
@@ -121,7 +132,7 @@ def _slope_of_root(node: Expr) -> Expr:
     """1 / (2 sqrt x). The root of a sum of squares, such as a norm, has derivative 0 where it is 0, not 0 * inf."""
     slope = adjoint.partial(node, 0)
     assert slope is not None
-    if not _is_sum_of_squares(node.args[0]):
+    if node.dtype.kind == "c" or not _is_sum_of_squares(node.args[0]):
         return slope
     return masked(elementwise("not_equal", node, zeros_like(node)), slope)
 
@@ -160,15 +171,13 @@ def _is_count(x: Expr) -> bool:
 
 
 def _cast_forward(node: Expr, tangents: Tangents) -> Expr:
-    return _cast_inside(_only(tangents), node)
+    return inside(_only(tangents), lambda x: cast(x, node.dtype))
 
 
 def _cast_reverse(node: Expr, g: Expr, index: int) -> Expr:
-    return _cast_inside(g, node.args[0])
-
-
-def _cast_inside(g: Expr, like: Expr) -> Expr:
-    return masked(g.args[0], cast(g.args[1], like.dtype)) if g.op == "mask" else cast(g, like.dtype)
+    """Of a real number that became complex the real part of g counts."""
+    wanted = node.args[0].dtype
+    return inside(g, lambda x: cast(x if wanted.kind == "c" else real(x), wanted))
 
 
 def _only(tangents: Tangents) -> Expr:
@@ -343,6 +352,10 @@ RULES.update({
     "divide": Rule(_divide_forward, _divide_reverse),
     "sqrt": Rule(_sqrt_forward, _sqrt_reverse),
     "cast": Rule(_cast_forward, _cast_reverse),
+    "real": Rule(real_forward, real_reverse),
+    "imag": Rule(imag_forward, imag_reverse),
+    "conj": Rule(conj_forward, conj_reverse),
+    "complex": Rule(complex_forward, complex_reverse),
     "broadcast": Rule(_broadcast_forward, _broadcast_reverse),
     "reshape": Rule(_reshape_forward, _reshape_reverse),
     "transpose": Rule(_transpose_forward, _transpose_reverse),

@@ -14,7 +14,7 @@ import numpy as np
 
 from .adjoint import linear, negated, scale, summed, total
 from .node import Expr, make
-from .primitives import broadcast, reduce, reshape, scalar
+from .primitives import broadcast, check_fold, reduce, reshape, scalar
 from .size import same
 
 
@@ -29,6 +29,7 @@ def logsumexp(x: Expr, axes: tuple[int, ...]) -> Expr:
 
 def softmax(x: Expr, axes: tuple[int, ...]) -> Expr:
     """exp(x - logsumexp(x)) along `axes`, without the digits that the difference of large numbers loses."""
+    check_fold("maximum", x.dtype)
     return make("softmax", (x,), (tuple(sorted(axes)),), x.dtype, x.shape)
 
 

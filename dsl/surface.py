@@ -57,7 +57,7 @@ def several(count: Callable[..., int]) -> Callable[[Function], Function]:
 def is_weak(value: Any) -> bool:
     """Whether `value` stands for a Python number: one itself, a size, an input of that kind, or computed from these."""
     if not isinstance(value, Expr):
-        return isinstance(value, (bool, int, float, Size))
+        return isinstance(value, (bool, int, float, complex, Size))
     return value.op == "size" or value.op == "var" and "weak" in value.attrs or _weak_results.get(id(value)) is value
 
 
@@ -76,11 +76,11 @@ def as_expr(value: Any, dtype: Any = None) -> Expr:
         return FUNCTIONS["stack"]([as_expr(v) for v in value])
     foreign: Any = value if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) else None
     array = np.asarray(value, dtype=dtype) if foreign is None else np.asarray(np.from_dlpack(foreign))
-    if array.dtype == object and array.size and all(isinstance(v, (Size, int, float)) for v in array.flat):
+    if array.dtype == object and array.size and all(isinstance(v, (Size, int, float, complex)) for v in array.flat):
         return as_expr(array.tolist() if array.ndim else array.item(), dtype)       # np.arange(n), np.array([n, 2])
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
-        raise DTypeError(f"an array of dtype {array.dtype} cannot enter an expression: "
-                         "bool, integers, float32 and float64 can; convert it with .astype(...)")
+    if not available(array.dtype):
+        raise DTypeError(f"an array of dtype {array.dtype} cannot enter an expression: bool, integers, float32, "
+                         "float64, complex64 and complex128 can; convert it with .astype(...)")
     return constant(array)
 
 
@@ -138,11 +138,18 @@ def _declared_size(name: str, axis: int, dim: Any) -> Dim:
     return sizes.symbol(f"{name}_{axis}") if dim is None else int(dim)
 
 
+def available(dtype: np.dtype) -> bool:
+    """Whether kernels take elements of `dtype`."""
+    if dtype.kind == "c":
+        return dtype.itemsize <= 16
+    return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype != np.float16
+
+
 def input_dtype(dtype: np.dtype, name: str) -> np.dtype:
     """`dtype` in native byte order; DTypeError for what no kernel takes."""
-    if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype == np.float16:
-        raise DTypeError(f"argument {name!r} has dtype {dtype}: expected bool, an integer type, float32 or float64; "
-                         "convert it with .astype(...)")
+    if not available(dtype):
+        raise DTypeError(f"argument {name!r} has dtype {dtype}: expected bool, an integer type, float32, float64, "
+                         "complex64 or complex128; convert it with .astype(...)")
     return dtype.newbyteorder("=")
 
 
@@ -253,7 +260,7 @@ def _converted(value: Any) -> Any:
     """Arrays become constants; nests are walked; the rest stays."""
     if isinstance(value, np.generic):      # before float: np.float64 is one, and no weak scalar
         return as_expr(value)
-    if isinstance(value, Expr) or value is None or isinstance(value, (str, bool, int, float, Size, np.dtype, type)):
+    if isinstance(value, (Expr, str, bool, int, float, complex, Size, np.dtype, type)) or value is None:
         return value
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*map(_converted, value))

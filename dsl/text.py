@@ -63,7 +63,7 @@ def literal(value: Any, show: Show, tightness: int = ANY) -> str:
         return show(value, tightness)
     if isinstance(value, (bool, type(None), str)):
         return repr(value)
-    if isinstance(value, (int, float, Size)):
+    if isinstance(value, (int, float, complex, Size)):
         name = "size" if isinstance(value, Size) else "number"
         return show(Phrase(name, (value,)), tightness)
     if isinstance(value, (tuple, list)):

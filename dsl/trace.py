@@ -190,7 +190,7 @@ def _of_declared_dtype(variable: Expr, given: Expr, dtype: np.dtype) -> Expr:
     """A Python number takes the declared dtype where its kind allows it; an array has it already."""
     if given.dtype == dtype:
         return given
-    if "weak" in given.attrs and "biuf".index(dtype.kind) >= "biuf".index(given.dtype.kind):
+    if "weak" in given.attrs and "biufc".index(dtype.kind) >= "biufc".index(given.dtype.kind):
         return cast(given, dtype)
     what = "a Python number" if "weak" in given.attrs else "an array"
     raise DTypeError(f"the variable {variable.attrs[0]!r} was declared {dtype}{where(variable)}, got {what} of "

@@ -94,7 +94,7 @@ def _hashable(value: Any) -> Any:
 
 
 # Numbers whose type says all that a program wants to know.
-_SCALARS = {float, bool, np.float64, np.float32, np.int64, np.int32, np.bool_}
+_SCALARS = {float, bool, complex, np.float64, np.float32, np.complex128, np.complex64, np.int64, np.int32, np.bool_}
 
 
 def fast_key(args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Sequence[Any]] | None:

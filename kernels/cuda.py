@@ -190,7 +190,7 @@ class CudaProgram:
         index = index_type(program, input_and_chunk_sizes(program, sizes))
         text = self.text(index)
         arrays = [
-            cupy.asarray(value, np.dtype(program.buffers[name].dtype), order="C")
+            cupy.asarray(value, np.dtype(program.buffers[name].element), order="C")
             for name, value in zip(program.inputs, inputs, strict=True)
         ]
         checks = any(launch.checks for launch in walk_launches(text.launches))

@@ -66,10 +66,9 @@ class Execution:
 
     def run(self, inputs: Sequence[Any], consts: Mapping[str, Any], arena: bool = True) -> list[Any]:
         """The outputs for `inputs`. With `arena` the temporaries lie in one workspace at their planned places."""
-        for name, array in zip(self.program.inputs, inputs, strict=True):
-            self.buffers[name] = array.reshape(-1)
-        for name, array in consts.items():
-            self.buffers[name] = array.reshape(-1)
+        for name, array in (*zip(self.program.inputs, inputs, strict=True), *consts.items()):
+            flat, buffer = array.reshape(-1), self.program.buffers[name]
+            self.buffers[name] = flat.view(buffer.dtype) if buffer.pairs else flat
         self._allocate(arena)
         self._carry_out(self.text.launches)
         return self._outputs()
@@ -92,7 +91,8 @@ class Execution:
         outputs, seen = [], set()
         for name in self.program.outputs:
             buffer = self.program.buffers[name]
-            array = self.buffers[name].reshape([evaluate(d, self.sizes) for d in buffer.shape])
+            flat = self.buffers[name].view(buffer.element) if buffer.pairs else self.buffers[name]
+            array = flat.reshape([evaluate(d, self.sizes) for d in buffer.dims])
             outputs.append(array.copy() if name in seen or buffer.kind != "output" else array)
             seen.add(name)
         return outputs

@@ -11,7 +11,7 @@ from ..dsl.errors import DTypeError
 from ..dsl.surface import input_dtype
 from ..dsl.trace import Kind
 
-WEAK = (bool, int, float)
+WEAK = (bool, int, float, complex)
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,25 @@ def _iota(node: Expr, sizes: Sizes) -> Any:
     return np.arange(size_of(node.attrs[0], sizes)).astype(node.dtype)
 
 
+# ---- complex numbers --------------------------------------------------------------------------------------------
+def _real(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
+    return x.real
+
+
+def _imag(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
+    return x.imag
+
+
+def _conj(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
+    return x.conj()
+
+
+def _complex(node: Expr, sizes: Sizes, re: np.ndarray, im: np.ndarray) -> Any:
+    out = np.empty(np.shape(re), node.dtype)
+    out.real, out.imag = re, im
+    return out
+
+
 # ---- renumbering ------------------------------------------------------------------------------------------------
 def _broadcast(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
     dims, shape = node.attrs[0], _shape(node.attrs[1], sizes)
@@ -307,5 +326,6 @@ RULES: dict[str, Rule] = {
     "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "library": _library, "recurrence": _recurrence,
     "logsumexp": _logsumexp, "softmax": _softmax,
+    "real": _real, "imag": _imag, "conj": _conj, "complex": _complex,
     "pack": _pack, "item": _item, "loop": _loop, "branch": _branch, "bound": _bound,
 }

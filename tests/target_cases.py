@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
 from expressions import cross_entropy, fn, gradient, layer_norm, softmax  # noqa: E402
 
+from pullback.dsl.control import fori_loop  # noqa: E402
 from pullback.dsl.functional import grad  # noqa: E402
 
 Cases = dict[str, tuple[Callable, list[np.ndarray]]]
@@ -250,6 +251,39 @@ GRADIENTS: Cases = {
     "float32": (gradient(lambda x, y: softmax(x) * y, 2), [X.astype("float32"), Y.astype("float32")]),
 }
 
+def complex_normal(*shape: int, dtype: str = "complex128") -> np.ndarray:
+    return (normal(*shape) + 1j * normal(*shape)).astype(dtype)
+
+
+def complex_rows(z, w):
+    return (z + w, z - w * 2, z * w, z / w, -z, fn.exp(z), fn.log(z), fn.sqrt(z), fn.sin(z), fn.cos(z), fn.tan(z),
+            fn.sinh(z), fn.cosh(z), fn.tanh(z), z ** 3, z ** w, fn.abs(z), fn.angle(z), fn.conj(z), z == w)
+
+
+def rotations(z, v):
+    def turn(k, state):
+        return fn.exp(-0.1j * v) * state + 0.01 * z[k]
+
+    return fori_loop(0, z.shape[0], turn, z[0])
+
+
+Z, W = complex_normal(17, 33), complex_normal(17, 33)
+COMPLEX: Cases = {
+    "rows": (complex_rows, [Z, W]),
+    "rows of complex64": (complex_rows, [Z.astype("complex64"), W.astype("complex64")]),
+    "folds": (lambda z: (fn.sum(z), fn.sum(z, axis=0), fn.sum(z, axis=1), fn.mean(z), fn.prod(z, axis=0),
+                         fn.cumsum(z, axis=1), fn.cumprod(z, axis=0), fn.var(z, axis=0)), [Z[:5, :7]]),
+    "structure": (lambda z, w: (z, fn.transpose(z), z[::2, ::-1], fn.concatenate([z, w * 1j]), fn.pad(z, 1),
+                                z.at[1:3].set(0).at[:, 0].add(w[:, 0]).at[4].multiply(1j), z[:0]), [Z, W]),
+    "indexing": (lambda z, i: (z[i], z.at[i].set(2j), z.at[i].add(1 + 1j)), [Z, integers(17, 9)]),
+    "products": (lambda z, w, x: (z @ fn.transpose(w), x @ fn.transpose(z), fn.einsum("ij,ij->i", z, w)), [Z, W, X]),
+    "captured": (lambda z: (z * Z, fn.asarray(W), z * (2 - 1j)), [Z]),
+    "real in between": (lambda z: (fn.sum(fn.abs(z) ** 2, axis=1), fn.real(z) * 2, fn.imag(z)[:, 0]), [Z]),
+    "loop": (rotations, [Z, X[0]]),
+    "gradient": (gradient(lambda z, w: fn.abs(fn.exp(z) * w) ** 2 + fn.real(z / w), 2), [Z, W]),
+    "gradient of a loop": (gradient(lambda z, v: fn.abs(rotations(z, v)) ** 2, 2), [Z, X[0]]),
+}
+
 CASES: Cases = {f"{group}: {name}": case for group, cases in (
     ("reduction", REDUCTIONS), ("rows", ROW_PROGRAMS), ("structure", STRUCTURE), ("indexing", INDEXING),
-    ("contraction", CONTRACTIONS), ("gradient", GRADIENTS)) for name, case in cases.items()}
+    ("contraction", CONTRACTIONS), ("gradient", GRADIENTS), ("complex", COMPLEX)) for name, case in cases.items()}

@@ -43,10 +43,10 @@ def assert_agree(got: list[np.ndarray], want: list[np.ndarray], looseness: float
     """Same dtypes and shapes; the same numbers but for rounding, the same integers and bools."""
     for k, (a, b) in enumerate(zip(got, want, strict=True)):
         assert (a.dtype, a.shape) == (b.dtype, b.shape), f"result {k}: {a.dtype}{a.shape}, expected {b.dtype}{b.shape}"
-        if a.dtype.kind != "f":
+        if a.dtype.kind not in "fc":
             np.testing.assert_array_equal(a, b, err_msg=f"result {k}")
             continue
-        single = a.dtype == np.float32
+        single = a.dtype in (np.float32, np.complex64)
         size = np.max(np.abs(b[np.isfinite(b)]), initial=0)
         relative, absolute = (1e-4, 1e-6) if single else (1e-10, 1e-13)
         np.testing.assert_allclose(a, b, rtol=looseness * relative, atol=looseness * absolute * float(size),

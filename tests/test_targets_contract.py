@@ -35,7 +35,7 @@ class TestCpuText(TargetContract):
     cases = {name: CASES[name] for name in (
         "rows: softmax", "reduction: of bools", "structure: pads", "structure: casts", "indexing: gather",
         "indexing: the last of duplicates", "structure: constants",
-        "contraction: matrix products", "gradient: cumulative")}
+        "contraction: matrix products", "gradient: cumulative", "complex: captured", "complex: structure")}
 
     @classmethod
     def compute(cls, jobs):

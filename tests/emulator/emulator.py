@@ -109,7 +109,7 @@ class EmulatedBatch:
             self.library = build([text.text for _, text in self.programs])
         program, text = self.programs[handle]
         arrays = [
-            np.asarray(a, program.buffers[n].dtype, order="C") for n, a in zip(program.inputs, arrays, strict=True)
+            np.asarray(a, program.buffers[n].element, order="C") for n, a in zip(program.inputs, arrays, strict=True)
         ]
         sizes = sizes_of(program, arrays, sizes)
         first = self._once(handle, arrays, sizes, poison=0xFF, descending=True, arena=False)
@@ -161,11 +161,11 @@ def sizes_of(program: Program, arrays, given: dict[str, int] | None = None) -> d
     """The sizes of the inputs, read off their shapes, beside those that are given."""
     sizes: dict[str, int] = dict(given or {})
     for name, array in zip(program.inputs, arrays, strict=True):
-        for dim, size in zip(program.buffers[name].shape, array.shape, strict=True):
+        for dim, size in zip(program.buffers[name].dims, array.shape, strict=True):
             if (symbol := is_symbol(dim)) is not None:
                 sizes[symbol] = size
     for name, array in zip(program.inputs, arrays, strict=True):
-        expected = tuple(evaluate(d, sizes) for d in program.buffers[name].shape)
+        expected = tuple(evaluate(d, sizes) for d in program.buffers[name].dims)
         assert array.shape == expected, f"{name}: expected {expected}, got {array.shape}"
     return chunk_counts(program, sizes)
 
