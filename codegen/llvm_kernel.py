@@ -211,7 +211,7 @@ class KernelWriter(Memory):
         def side(number: str, names: list[str]) -> list[str]:
             start = f.emit(f"icmp eq i64 {number}, 0")
             here, there = (f.emit(f"select i1 {start}, i64 {a}, i64 {b}") for a, b in ((begin, last), (first, hi)))
-            self.near_row = ends is near.row
+            self.near_row = ends is not loop
             names = self.masked_turns(ends, axis, here, there, hi, _after(states, names))
             self.near_row = False
             here = f.emit(f"select i1 {start}, i64 {first}, i64 {last}")
