@@ -56,7 +56,9 @@ def interior_of(loop: For, lets: Mapping[str, Let], extents: Mapping[str, Dim]) 
         return None
     of_row = _Conditions(loop.axes[-1], lets, extents, inside)
     of_row.found.update({name: None if name in inside else value for name, value in found.assumed.items()})
-    known_of_row = {name: value for name in known if (value := of_row.value(name)) is not None}
+    for name in known:
+        of_row.value(name)
+    known_of_row = {name: value for name, value in of_row.found.items() if value is not None}
     row = _folded(loop, known_of_row) if known_of_row else loop
     own = [b for b in found.borders if b.index == loop.axes[-1].name]
     starts, ends = (tuple(b.turn for b in own if b.at_start == first) for first in (True, False))
@@ -179,10 +181,11 @@ def _decided(loop: For, known: Mapping[str, bool], alias: dict[str, Operand]) ->
     body: list[Stmt] = []
     for stmt in loop.body:
         stmt = _decided(stmt, known, alias) if isinstance(stmt, For) else _renamed(stmt, alias)
-        if isinstance(stmt, Let) and stmt.op in ("where", "mask") and stmt.args[0] in known and stmt.dtype != "bool":
-            zero = Literal.of(0, stmt.dtype)
-            alias[stmt.name] = (*stmt.args[1:], zero)[0 if known[str(stmt.args[0])] else 1]
-            continue
+        if isinstance(stmt, Let):
+            same = _choice(stmt, known)
+            if same is not None:
+                alias[stmt.name] = same
+                continue
         if isinstance(stmt, (Load, Store, Update)) and stmt.mask in known:
             if known[str(stmt.mask)]:
                 stmt = replace(stmt, mask=None, other=None) if isinstance(stmt, Load) else replace(stmt, mask=None)
@@ -195,6 +198,18 @@ def _decided(loop: For, known: Mapping[str, bool], alias: dict[str, Operand]) ->
     accs = tuple(replace(a, value=_now(a.value, alias)) for a in loop.accs)
     carries = tuple(replace(c, init=_now(c.init, alias), value=_now(c.value, alias)) for c in loop.carries)
     return replace(loop, body=tuple(body), accs=accs, carries=carries)
+
+
+def _choice(let: Let, known: Mapping[str, bool]) -> Operand | None:
+    """The argument that `let` is equal to where bools are `known`."""
+    first = known.get(let.args[0]) if isinstance(let.args[0], str) else None
+    if let.op in ("where", "mask"):
+        return None if first is None or let.dtype == "bool" else (*let.args[1:], Literal.of(0, let.dtype))[not first]
+    if let.op not in ("logical_and", "logical_or") or let.dtype != "bool" or let.name in known:
+        return None
+    neutral = let.op == "logical_and"
+    rest = [a for a in let.args if not (isinstance(a, str) and known.get(a) is neutral)]
+    return rest[0] if len(rest) == 1 and isinstance(rest[0], str) else None
 
 
 def _now(operand: Operand, alias: Mapping[str, Operand]) -> Operand:

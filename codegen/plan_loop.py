@@ -8,6 +8,7 @@ the one that overwrites it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +128,7 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
     results = lowered([*body.results, *kept.values()], context.words)
     carried, stacked = results[: len(buffers)], results[len(buffers):]
     apart: set[int] = set()
-    taken_out = False
+    taken_out, computed = False, _read_by_several(results)
     while True:
         inner = context.inside(dict(leaves))
         states, swaps, roots = [], [], []
@@ -135,7 +136,7 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
             if result is variable:
                 continue
             kept_apart = result in inner.stored or k in apart
-            chain = [] if kept_apart else overwriting(result, variable)
+            chain = [] if kept_apart else overwriting(result, variable, computed)
             state = Carried(k, variable, marked(result, k) if result in inner.stored else result, buffer, chain)
             if chain:
                 inner.stored.update(dict.fromkeys(chain, buffer))
@@ -158,9 +159,9 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
         steps = graph_steps(roots, inner, _settler(states, lost))
         if steps is not None:
             return steps, swaps
-        if taken_out or not parts:
+        if (taken_out or not parts) and not computed:
             apart |= lost or set(range(len(buffers)))
-        taken_out = True
+        taken_out, computed = taken_out or not computed, set()
 
 
 def _parts_read(roots: Sequence[Expr], states: Sequence[Carried]) -> list[Expr]:
@@ -170,8 +171,16 @@ def _parts_read(roots: Sequence[Expr], states: Sequence[Carried]) -> list[Expr]:
             and len(n.shape) < len(n.args[0].shape)]
 
 
-def overwriting(result: Expr, variable: Expr) -> list[Expr]:
-    """The nodes that turn the carry into its next state in its own buffer, first to last."""
+def _read_by_several(results: Sequence[Expr]) -> set[Expr]:
+    """The nodes of a turn that more than one other reads."""
+    uses = Counter(a for node in toposort(results) for a in set(node.args))
+    return {node for node, count in uses.items() if count > 1}
+
+
+def overwriting(result: Expr, variable: Expr, computed: set[Expr]) -> list[Expr]:
+    """The nodes that turn the carry into its next state in its own buffer, first to last: writes of regions, or a map
+    over all of it, or one of those that are `computed` for others too and then writes of regions.
+    """
     chain: list[Expr] = []
     node: Expr | None = result
     while node is not None and node is not variable:
@@ -179,11 +188,15 @@ def overwriting(result: Expr, variable: Expr) -> list[Expr]:
         node = node.args[0] if node.op in ("update", "scatter") else _start_of(node)
     if node is variable and chain:
         return chain[::-1]
-    return (
-        [result]
-        if result.op not in LEAVES
-        and result.op not in ("contract", "loop", "branch", "item", "recurrence", "update", "scatter", "reduce")
-        else []
+    start = next(k for k, n in enumerate(chain) if n.op not in ("update", "scatter"))
+    if _is_map(chain[start]) and (start == 0 or chain[start] in computed):
+        return chain[start::-1]
+    return []
+
+
+def _is_map(node: Expr) -> bool:
+    return node.op not in LEAVES and node.op not in (
+        "contract", "loop", "branch", "item", "recurrence", "reduce", "library"
     )
 
 

@@ -149,6 +149,19 @@ def test_rows_at_a_border_are_told_from_the_others_before_their_elements():
     assert len(rows) < len({s.mask for s in walk_stmts(loop.body) if isinstance(s, Load)})
 
 
+def test_masks_of_a_row_away_from_borders_are_those_of_its_ends():
+    """A corner's mask is that of the row and that of the element; only the second is left."""
+    def adjoint(u, g):
+        return pb.vjp(lambda u: u[2:, 1:-1] + u[1:-1, 2:], u)[1](g)[0]
+
+    program = pb.compile(adjoint).lower(np.zeros((20, 30)), np.zeros((18, 28))).program
+    (loop, near), = interiors(program)
+    within = {n for s in walk_stmts(loop.body) if isinstance(s, Let) for n in (s.name,)}
+    for stmt in walk_stmts(near.row.body):
+        if isinstance(stmt, Let) and stmt.dtype == "bool":
+            assert all(a in within for a in stmt.args if isinstance(a, str) and a != loop.axes[-1].name)
+
+
 def test_conditions_on_data_stay():
     def f(u, wet):
         return pb.where(wet, pb.shift(u, 1, 0, "nearest"), 0.0)

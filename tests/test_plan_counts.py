@@ -17,7 +17,7 @@ from expressions import cross_entropy, fn, gradient, layer_norm, softmax  # noqa
 
 import pullback as pb  # noqa: E402
 from pullback.codegen.cost import cost_of  # noqa: E402
-from pullback.codegen.program import For, Kernel, Let, Library, Load, Program, Store, walk_stmts  # noqa: E402
+from pullback.codegen.program import For, Kernel, Let, Library, Load, Loop, Program, Store, walk_stmts  # noqa: E402
 from pullback.dsl import size  # noqa: E402
 from pullback.dsl.functional import grad, value_and_grad  # noqa: E402
 
@@ -311,3 +311,25 @@ def test_a_factor_of_whole_rows_is_not_stored():
     program = plan_of(lambda x, s: fn.sum(fn.abs(x - fn.exp(s)[:, None]), axis=1), X, X[:, 0])
     assert len(list(program.kernels())) == 1
     assert evaluations(program, "exp") == 1000
+
+
+def test_half_steps_on_two_fields_and_their_adjoint_overwrite_both():
+    """What becomes of a field is read by the other before its core is replaced: no second buffer, no copy."""
+    inside = (slice(1, -1),) * 2
+
+    def loss(a, b):
+        def step(_, ab):
+            a, b = ab
+            b = b.at[inside].set(a[:-2, 1:-1] + a[2:, 1:-1])
+            return a.at[inside].set(b[1:-1, 2:] - b[1:-1, :-2]), b
+
+        a, b = pb.fori_loop(0, 5, step, (a, b))
+        return pb.sum(a * b)
+
+    x = np.ones((8, 9))
+    program = plan_of(pb.value_and_grad(loss, argnums=(0, 1)), x, x)
+    loops = [s for s in program.steps if isinstance(s, Loop)]
+    assert len(loops) == 2 and not any(loop.swaps for loop in loops)
+    assert [len(loop.steps) for loop in loops] == [2, 3]
+    arrays = [b for b in program.buffers.values() if b.kind == "temp" and len(b.shape) == 2]
+    assert len(arrays) == 2
