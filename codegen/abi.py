@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 # The words before the addresses of buffers in the array that the entry reads.
-ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads")
+ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads", "progress")
+# Of each loop whose turns are shown: turns done, turns in all (-1: unknown), how often it began.
+PROGRESS = 3
 # The routines in the table of addresses.
 BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm")
 LAPACK = tuple(letter + name for name in ("potrf", "getrf", "getrs") for letter in "ds")

@@ -72,7 +72,7 @@ def _kernel(program: Program, kernel: Kernel) -> Cost:
     return Cost(
         _moved(program, kernel, kernel.body, (Load, Update)),
         _moved(program, kernel, kernel.body + kernel.end, (Store, Update)) + combined,
-        _flops(kernel.body, kernel.rows.extent) + len(kernel.accs) * kernel.rows.extent,
+        _flops(kernel.begin, 1) + _flops(kernel.body, kernel.rows.extent) + len(kernel.accs) * kernel.rows.extent,
     )
 
 
@@ -83,7 +83,7 @@ def _moved(program: Program, kernel: Kernel, stmts: tuple[Stmt, ...], kinds: tup
     turns = _turn_values(program, kernel)
     rows: dict[tuple[str, Offset], Dim] = {}
     whole: set[str] = set()
-    for stmt, times in _repeated(stmts, kernel.rows.extent):
+    for stmt, times in [*_repeated(kernel.begin, 1), *_repeated(stmts, kernel.rows.extent)]:
         if isinstance(stmt, kinds):
             at_turn = turns & {name for name, _ in stmt.offset.terms}              # type: ignore[attr-defined]
             if at_turn:

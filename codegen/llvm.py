@@ -16,15 +16,16 @@ from __future__ import annotations
 
 from ..dsl.errors import CompileError
 from ..dsl.size import Dim, product, symbol
-from .abi import ARGUMENTS
+from .abi import ARGUMENTS, PROGRESS
 from .chunks import COMBINE_ROWS, combine_kernel, is_cut, quantum
 from .lapack import calls_of
 from .llvm_function import Function
 from .llvm_kernel import KernelWriter
 from .llvm_library import core_counts, function_name, host_description, library_functions, runs_natively
+from .llvm_progress import SHOWING
 from .llvm_routines import Routines
 from .llvm_support import GEMM, SHARING
-from .program import Branch, Kernel, Library, Loop, Program, Step, walk_steps
+from .program import Branch, Kernel, Library, Loop, Program, Step, shown_loops, walk_steps
 
 BYTES = {
     "bool": 1,
@@ -56,7 +57,7 @@ def write_llvm(program: Program) -> str:
     declarations = sorted(intrinsics | routines.declarations | entry.f.intrinsics)
     steps = [s for s in walk_steps(program.steps) if isinstance(s, Library)]
     library = [GEMM] * any(s.routine == "gemm" for s in steps) + library_functions(program, steps) + entry.texts
-    functions = [SHARING, *library, *routines.definitions.values(), *kernels, body]
+    functions = [SHARING, *([SHOWING] if entry.shown else []), *library, *routines.definitions.values(), *kernels, body]
     return "\n".join([*declarations, "", *functions, *_ATTRIBUTES])
 
 
@@ -83,12 +84,13 @@ class Entry:
         self.program = program
         self.f = Function(program.sizes)
         self.numbers = {name: k for k, name in enumerate(program.buffers)}
+        self.shown = {loop.name: PROGRESS * k for k, loop in enumerate(shown_loops(program))}
         self.texts: list[str] = []                         # constants that tell the host of its steps
 
     def write(self) -> str:
         f = self.f
         words = [f"%{name}.place = getelementptr i64, ptr %args, i64 {k}" for k, name in enumerate(ARGUMENTS)]
-        words += [f"%{name} = load ptr, ptr %{name}.place" for name in ("sizes", "workspace", "blas")]
+        words += [f"%{name} = load ptr, ptr %{name}.place" for name in ("sizes", "workspace", "blas", "progress")]
         for line in [
             *words,
             f"%bufs = alloca [{max(1, len(self.numbers))} x ptr]",
@@ -221,6 +223,9 @@ class Entry:
             else f.size(loop.count)
         )
         self._set_index(loop, "0")
+        if loop.progress:
+            place, turns = self.shown[loop.name], count or "-1"
+            f.line(f"call void @begin_progress(ptr %progress, i64 {place}, i64 {turns}, i64 %thread)")
         before, head, turn, done = f.label, f.fresh("head"), f.fresh("turn"), f.fresh("done")
         index, after = "%" + f.fresh(loop.name), "%" + f.fresh("next")
         f.line(f"br label %{head}")
@@ -242,6 +247,8 @@ class Entry:
             f.line(f"store ptr {first}, ptr {self._slot(b)}")
         f.line(f"{after} = add i64 {index}, 1")
         self._set_index(loop, after)
+        if loop.progress:
+            f.line(f"call void @set_progress(ptr %progress, i64 {self.shown[loop.name]}, i64 {after}, i64 %thread)")
         phi.append(f"{index} = phi i64 [ 0, %{before} ], [ {after}, %{f.label} ]")
         f.line(f"br label %{head}")
         f.open_block(done)

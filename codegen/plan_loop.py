@@ -70,7 +70,7 @@ def loop_steps(node: Expr, context: Context, graph_steps: GraphSteps) -> list[St
     test, condition = ([], None) if body.test is None else _test(body, leaves, index, context, graph_steps, number)
     title = (_title(loop, count), *filter(None, [body.about.why]))
     return [*starts, LoopStep(f"loop_{number}", count, index, tuple(steps), tuple(test), condition, tuple(swaps), title,
-                              keeps, body.about.backwards)]
+                              keeps, body.about.backwards, body.about.progress)]
 
 
 _KEPT = {"stacked": "a value of every turn", "trajectory": "{} before every turn"}

@@ -270,6 +270,7 @@ class Loop:
     Carries live in buffers and are updated in place by the steps; `swaps` are pairs of buffers that trade places
     after every turn (ping-pong), never copied. For reports: `title`, what it is and why it keeps what it keeps;
     `keeps`, the buffers with a row for every turn and what is in them; whether it is the reverse of a loop.
+    `progress`: whether its turns are shown while it runs.
     """
 
     name: str
@@ -282,6 +283,7 @@ class Loop:
     title: tuple[str, ...] = ()
     keeps: tuple[tuple[str, str], ...] = ()
     backwards: bool = False
+    progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +357,11 @@ def walk_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
         elif isinstance(step, Branch):
             for branch in step.branches:
                 yield from walk_steps(branch)
+
+
+def shown_loops(program: Program) -> list[Loop]:
+    """The loops whose turns are shown, in the order of their words."""
+    return [s for s in walk_steps(program.steps) if isinstance(s, Loop) and s.progress]
 
 
 def walk_stmts(stmts: tuple[Stmt, ...]) -> Iterator[Stmt]:

@@ -162,7 +162,8 @@ def segmented(loop: Loop, count: Expr) -> Loop:
     """
     most = _slots(loop)
     said, why = loop.body.about.said, "the number of turns is known when it has run: a fixed number of states is kept"
-    about, part = About(f"{said}, again in at most {most} segments", why), About(f"segment of {said}", why)
+    about = About(f"{said}, again in at most {most} segments", why, progress=loop.body.about.progress)
+    part = About(f"segment of {said}", why)
     every = _ceiling(count, most)
     small = _ceiling(every, most)
 

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 
 from . import nest
-from .arguments import integer
 from .checkpoints import strategy
 from .control_loop import bound_of, common_length, form_of, next_carries, repeated
 from .errors import PullbackError, ShapeError
 from .node import FUNCTIONS, Expr
-from .progress import in_pieces
 from .size import Size
-from .subprogram import check_function, expressions, in_trace, on_arrays
+from .subprogram import check_function, expressions, on_arrays
 from .surface import as_expr
 
 
@@ -41,7 +39,8 @@ def scan(
     'all', 'none' (it starts again), an int (every k-th), 'sqrt', 'revolve' (in as many levels as fit), or 'auto' (all
     that fits `budget`, such as '64MB'; default 128 MB).
 
-    `progress` reports the per cent done on the standard error stream, for a scan that is called on arrays.
+    `progress` shows a bar of turns done (tqdm, on the standard error stream) while the compiled loop runs, and another
+    while its derivative runs backwards.
 
     Raises ShapeError and DTypeError where f returns a carry of another shape or dtype, naming it. All derivatives, of
     any order.
@@ -72,25 +71,25 @@ def scan(
             ys[:] = [ys_structure]
             return [*next_carries(result[0], structure, "scan"), *stacked]
 
-        form = form_of("scan", init, "init", backward=bool(reverse), checkpoint=kept)
+        form = form_of("scan", init, "init", backward=bool(reverse), checkpoint=kept, progress=bool(progress))
         results = repeated(form, run, carries, elements, 0, count)
         return nest.unflatten(structure, results[: len(carries)]), nest.unflatten(ys[0], results[len(carries) :])
 
-    if progress and not in_trace(init, xs):
-        numbered = not nest.leaves(xs)
-        turn = (lambda carry, _: f(carry, None)) if numbered else f
-        parts = np.arange(integer(length, "length")) if numbered else xs
-        again = (None, reverse, checkpoint, budget)
-        return in_pieces(lambda init, part: scan(turn, init, part, *again), init, parts, bool(reverse))
     return on_arrays(build, init, xs)
 
 
 def fori_loop(
-    lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any, checkpoint: Any = "auto", budget: Any = None
+    lower: Any,
+    upper: Any,
+    body: Callable[[Any, Any], Any],
+    init: Any,
+    checkpoint: Any = "auto",
+    budget: Any = None,
+    progress: bool = False,
 ) -> Any:
     """The last of `carry = body(i, carry)` for i from `lower` to `upper` - 1; `init` where there is none.
 
-    The bounds are integers, sizes or integer expressions; `checkpoint` and `budget` as for `scan`.
+    The bounds are integers, sizes or integer expressions; `checkpoint`, `budget` and `progress` as for `scan`.
 
     >>> import pullback as pb
     >>> pb.fori_loop(0, 5, lambda i, x: x + i, 0)
@@ -107,7 +106,8 @@ def fori_loop(
 
         first, last = bound_of(lower, "lower"), bound_of(upper, "upper")
         count = last if isinstance(first, int) and first == 0 else last - first
-        results = repeated(form_of("fori_loop", init, "init", checkpoint=kept), run, carries, [], first, count)
+        form = form_of("fori_loop", init, "init", checkpoint=kept, progress=bool(progress))
+        results = repeated(form, run, carries, [], first, count)
         return nest.unflatten(structure, results)
 
     static = [isinstance(b, (int, np.integer, Size)) for b in (lower, upper)]
@@ -123,11 +123,13 @@ def while_loop(
     max_steps: Any = None,
     checkpoint: Any = "auto",
     budget: Any = None,
+    progress: bool = False,
 ) -> Any:
     """The first carry of init, body(init), body(body(init)), ... for which `cond(carry)` is false.
 
     `cond` returns one bool. Beyond `max_steps` turns an IndexError is raised; with it the reverse derivative keeps up
-    to that many states, without it a fixed number of them, from which the others are computed again.
+    to that many states, without it a fixed number of them, from which the others are computed again. `checkpoint`,
+    `budget` and `progress` as for `scan`.
 
     >>> import pullback as pb
     >>> pb.while_loop(lambda x: x < 100.0, lambda x: x * 3.0, 2.0)
@@ -147,7 +149,8 @@ def while_loop(
         limit = None if max_steps is None else bound_of(max_steps, "max_steps")
         if isinstance(limit, Expr):
             raise ShapeError("max_steps is an integer or a size, known before the program runs")
-        form = form_of("while_loop", init, "init", tested=True, limit=limit, checkpoint=kept)
+        shown = bool(progress)
+        form = form_of("while_loop", init, "init", tested=True, limit=limit, checkpoint=kept, progress=shown)
         return nest.unflatten(structure, repeated(form, run, carries, [], 0, None))
 
     return on_arrays(build, init)

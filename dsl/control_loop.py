@@ -37,6 +37,7 @@ class Form:
     tested: bool = False
     limit: Dim | None = None
     checkpoint: str = "all"
+    progress: bool = False
 
     @property
     def results(self) -> int:
@@ -182,7 +183,8 @@ def typed_loop(form: Form, run: Run, inits: list[Expr], xs: list[Expr], first: A
     limit = _limit(count) if isinstance(count, Expr) else form.limit
     if stacked and isinstance(count, Expr):
         raise ShapeError("scan stacks a result for every turn: its length= is a size known before the program runs")
-    about = About(form.caller, "max_steps bounds their number" if form.tested and form.limit is not None else "")
+    bounded = form.tested and form.limit is not None
+    about = About(form.caller, "max_steps bounds their number" if bounded else "", progress=form.progress)
     body = Body(index, tuple(carries), (), tuple(results), stacked, test, limit, form.checkpoint, about=about)
     return _results(form, body, count, inits)
 

@@ -26,17 +26,20 @@ VIEWS = {"broadcast", "transpose", "slice", "reshape"}
 
 @dataclass(frozen=True)
 class About:
-    """What a loop is, in words for reports; `why` its reverse keeps what it keeps; whether it is a reverse itself."""
+    """What a loop is, in words for reports; `why` its reverse keeps what it keeps; whether it is a reverse itself;
+    whether its turns are shown while it runs.
+    """
 
     said: str = "loop"
     why: str = ""
     backwards: bool = False
+    progress: bool = False
 
     def back(self) -> About:
-        return About(f"{self.said}, backwards", self.why, True)
+        return About(f"{self.said}, backwards", self.why, True, self.progress)
 
     def part(self) -> About:
-        return replace(self, said=f"segment of {self.said}")
+        return replace(self, said=f"segment of {self.said}", progress=False)
 
 
 @dataclass(frozen=True, eq=False)

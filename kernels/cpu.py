@@ -34,7 +34,7 @@ def layout(program: Program) -> dict[str, Any]:
     expressions over those for the sizes that are numbers of chunks; `workspace` (bytes) and `cost` likewise.
     """
     from ..codegen.chunks import chunked_kernels, work_per_row
-    from ..codegen.program import Library, walk_steps
+    from ..codegen.program import Library, shown_loops, walk_steps
 
     counts = {k.chunks: "1" for k in program.kernels() if k.chunks in program.sizes}
     for c in chunked_kernels(program):
@@ -49,6 +49,7 @@ def layout(program: Program) -> dict[str, Any]:
         "workspace": render(program.workspace),
         "cost": cost,
         "errors": list(program.errors),
+        "progress": [loop.title[0].partition(":")[0] for loop in shown_loops(program)],
         "libraries": sorted({s.routine for s in walk_steps(program.steps) if isinstance(s, Library)} - {"copy"}),
     }
 
@@ -103,12 +104,20 @@ class CpuProgram:
 
     def run(self, addresses: Sequence[int], sizes: tuple[int, ...]) -> int:
         bound = self.bind(sizes)
+        if not self.facts["progress"]:
+            return self._in_arena(bound, 0, addresses)
+        from .progress import shown
+
+        with shown(self.facts["progress"]) as counters:
+            return self._in_arena(bound, counters.ctypes.data, addresses)
+
+    def _in_arena(self, bound: Bound, counters: int, addresses: Sequence[int]) -> int:
         if not bound.workspace:
-            return self._call(bound, 0, addresses)
+            return self._call(bound, 0, counters, addresses)
         arena = self._arena(bound.workspace + 64)
         start = arena.__array_interface__["data"][0]
         try:
-            return self._call(bound, -(-start // 64) * 64, addresses)
+            return self._call(bound, -(-start // 64) * 64, counters, addresses)
         finally:
             if arena.size <= KEPT:
                 self._arenas.append(arena)
@@ -121,15 +130,16 @@ class CpuProgram:
             return np.empty(size, np.uint8)
         return arena if arena.size >= size else np.empty(size, np.uint8)
 
-    def _call(self, bound: Bound, workspace: int, addresses: Sequence[int]) -> int:
+    def _call(self, bound: Bound, workspace: int, counters: int, addresses: Sequence[int]) -> int:
         shared = None if bound.alone else team.acquire(bound.most)
         if shared is None:
-            words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, 0, 1, *addresses))
+            words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, 0, 1, counters, *addresses))
             self._entry(words.buffer_info()[0], 0)
             return words[2]
         crew, threads = shared
         try:
-            words = array("q", (bound.pointer, workspace, NO_ERROR, self._blas, crew.address, threads, *addresses))
+            numbers = (bound.pointer, workspace, NO_ERROR, self._blas, crew.address, threads, counters)
+            words = array("q", (*numbers, *addresses))
             crew.run(self.address, words.buffer_info()[0], threads)
         finally:
             team.release()

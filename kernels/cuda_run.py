@@ -25,8 +25,9 @@ from ..codegen.cuda_plan import (
     grid_of,
     itemsize,
 )
-from ..codegen.program import Library, Loop, Program
+from ..codegen.program import Library, Loop, Program, shown_loops
 from ..dsl.size import Size, evaluate, product
+from .progress import shown
 
 
 class Device(Protocol):
@@ -63,6 +64,7 @@ class Execution:
         self.program, self.text, self.device, self.error = program, text, device, error
         self.sizes = input_and_chunk_sizes(program, sizes)
         self.buffers: dict[str, Any] = {}
+        self.counters: dict[str, np.ndarray] = {}
 
     def run(self, inputs: Sequence[Any], consts: Mapping[str, Any], arena: bool = True) -> list[Any]:
         """The outputs for `inputs`. With `arena` the temporaries lie in one workspace at their planned places."""
@@ -70,7 +72,13 @@ class Execution:
             flat, buffer = array.reshape(-1), self.program.buffers[name]
             self.buffers[name] = flat.view(buffer.dtype) if buffer.pairs else flat
         self._allocate(arena)
-        self._carry_out(self.text.launches)
+        loops = shown_loops(self.program)
+        if not loops:
+            self._carry_out(self.text.launches)
+            return self._outputs()
+        with shown([loop.title[0].partition(":")[0] for loop in loops]) as counters:
+            self.counters = {loop.name: row for loop, row in zip(loops, counters, strict=True)}
+            self._carry_out(self.text.launches)
         return self._outputs()
 
     def _allocate(self, arena: bool) -> None:
@@ -134,6 +142,9 @@ class Execution:
         count = self._count(loop)
         turn = 0
         self._set_index(loop, turn)
+        counters = self.counters.get(loop.name)
+        if counters is not None:
+            counters[:] = 0, -1 if count is None else count, counters[2] + 1
         while count is None or turn < count:
             if count is None:
                 self._carry_out(action.test)
@@ -144,6 +155,8 @@ class Execution:
                 self.buffers[a], self.buffers[b] = self.buffers[b], self.buffers[a]
             turn += 1
             self._set_index(loop, turn)
+            if counters is not None:
+                counters[0] = turn
 
     def _set_index(self, loop: Loop, turn: int) -> None:
         if loop.index is not None:

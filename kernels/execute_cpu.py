@@ -223,7 +223,8 @@ def _attrs_text(node: Expr) -> str:
     if node.op == "loop":
         body, count = node.attrs
         inside = _graph_lines([body.index, *body.carries, *body.operands], body.roots())
-        rest = len(body.results), len(body.stacked), body.checkpoint, body.what
+        shown = body.about.said if body.about.progress else ""
+        rest = len(body.results), len(body.stacked), body.checkpoint, body.what, shown
         return repr((inside, frozen(count), frozen(body.limit), *rest))
     return repr(frozen(node.attrs))
 

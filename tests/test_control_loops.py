@@ -446,20 +446,6 @@ def test_the_turns_of_a_triangular_loop_are_bounded_by_its_form() -> None:
     assert most(i * i) is None and most(bound(np.int64)) is None
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_a_scan_in_sight_runs_in_pieces_of_one_compilation(reverse: bool, capfd: pytest.CaptureFixture) -> None:
-    def f(c: Any, x: Any) -> Any:
-        return c * 0.9 + x, {"c": c, "x": x * x}
-
-    xs = rng.random(257)
-    seen, plain = (pb.scan(f, 0.0, xs, reverse=reverse, progress=p) for p in (True, False))
-    assert "100" in capfd.readouterr().err
-    np.testing.assert_allclose(seen[0], plain[0], rtol=1e-13)
-    np.testing.assert_allclose(seen[1]["c"], plain[1]["c"], rtol=1e-12)
-    np.testing.assert_array_equal(seen[1]["x"], plain[1]["x"])
-    assert pb.scan(lambda c, _: (c + 1, None), 0, None, length=300, progress=True) == (300, None)
-
-
 def test_waiting_loops_and_branches_print_what_they_do() -> None:
     x, n = pb.Var("x"), pb.Var("n")
     assert str(pb.fori_loop(0, n, lambda i, c: c * x, 1.0)).startswith("fori_loop(carry*x, carry=1.0, turns=n)")
