@@ -12,9 +12,9 @@ from functools import partial
 
 from .interior import Interior, extents_of, interior_of
 from .llvm_function import Function, State, Value, literal_text, register_type
-from .llvm_memory import Memory
 from .llvm_ops import PRINTERS, Op
 from .llvm_routines import Routines
+from .llvm_strips import Strips, strips_of
 from .program import (
     Acc,
     Axis,
@@ -38,7 +38,7 @@ LONG = 150
 PARAMETERS = "ptr %bufs, ptr %sizes, ptr %error, i64 %chunk, i64 %lo, i64 %hi"
 
 
-class KernelWriter(Memory):
+class KernelWriter(Strips):
     """Prints the statements of one kernel."""
 
     def __init__(self, program: Program, kernel: Kernel, routines: Routines) -> None:
@@ -56,17 +56,22 @@ class KernelWriter(Memory):
         self.written = {s.buffer for s in statements if isinstance(s, (Store, Update))}
         self.lets = {s.name: s for s in statements if isinstance(s, Let)}
         self.extents = extents_of(kernel)
+        self.slots: list[str] = []
         self.inline = routines.worth_inlining(statements)
 
     def write(self) -> str:
         kernel, f = self.kernel, self.f
         self.stmts(kernel.begin)
-        loop = For((kernel.rows,), kernel.body, kernel.accs, vector=kernel.vector)
-        self.for_loop(loop, "%lo", "%hi")
+        segments = strips_of(kernel)
+        if segments:
+            self.write_strips(segments)
+        else:
+            self.for_loop(For((kernel.rows,), kernel.body, kernel.accs, vector=kernel.vector), "%lo", "%hi")
         self.stmts(kernel.end)
         f.line("ret void")
         head = f"define internal void @kernel.{kernel.name}({PARAMETERS}) #0"
-        return f"{head} {{\nentry:\n  %spare = alloca i64\n{f.text()}\n}}\n"
+        slots = "".join(f"  {slot}\n" for slot in ("%spare = alloca i64", *self.slots))
+        return f"{head} {{\nentry:\n{slots}{f.text()}\n}}\n"
 
     # ---- values -------------------------------------------------------------------------------------------------
     def operand(self, operand: Operand) -> Value:
