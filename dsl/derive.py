@@ -26,22 +26,28 @@ from __future__ import annotations
 from typing import Any
 '''
 
-_ROW_OF_FUNCTION = {
+ROW_OF_FUNCTION = {
     "Abs": "abs", "ceiling": "ceil", "loggamma": "gammaln", "LessThan": "less_equal", "StrictLessThan": "less",
     "GreaterThan": "greater_equal", "StrictGreaterThan": "greater", "Equality": "equal", "Unequality": "not_equal",
     "Not": "logical_not", "Heaviside": "heaviside",
     **{name: name for name in ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh",
                                "tanh", "sech", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "digamma", "sign",
                                "floor")}}
-_FOLDED = {"Max": "maximum", "Min": "minimum", "And": "logical_and", "Or": "logical_or"}
+FOLDED = {"Max": "maximum", "Min": "minimum", "And": "logical_and", "Or": "logical_or"}
 
 
 def parse(meaning: str, args: tuple[str, ...]) -> Any:
     """The sympy expression of a row's meaning, over real symbols."""
     import sympy
 
-    symbols = {name: sympy.Symbol(name, real=True) for name in args}
-    return sympy.sympify(meaning, locals=symbols)  # pyright: ignore[reportCallIssue]
+    return read(meaning, {name: sympy.Symbol(name, real=True) for name in args})
+
+
+def read(text: str, names: Mapping[str, Any]) -> Any:
+    """Text of our own as sympy."""
+    import sympy
+
+    return sympy.sympify(text, locals=dict(names))  # pyright: ignore[reportCallIssue]
 
 
 def derivative(expr: Any, symbol: Any, result: Any) -> Any:
@@ -141,12 +147,12 @@ def _build_function(expr: Any, op: Any, values: Mapping[str, Any]) -> Any:
     if name == "log" and expr.args[0].is_Add and 1 in expr.args[0].args:
         return op.log1p(build(expr.args[0] - 1, op, values))
     args = [build(a, op, values) for a in expr.args]
-    if name in _FOLDED:
-        return _fold(getattr(op, _FOLDED[name]), args)
-    if name not in _ROW_OF_FUNCTION:
+    if name in FOLDED:
+        return _fold(getattr(op, FOLDED[name]), args)
+    if name not in ROW_OF_FUNCTION:
         raise NotDifferentiable(f"{name} of {expr} is not in the table of operations; "
-                                f"use one of {', '.join(sorted(_ROW_OF_FUNCTION))}")
-    return getattr(op, _ROW_OF_FUNCTION[name])(*args)
+                                f"use one of {', '.join(sorted(ROW_OF_FUNCTION))}")
+    return getattr(op, ROW_OF_FUNCTION[name])(*args)
 
 
 def _fold(combine: Callable[[Any, Any], Any], parts: list[Any]) -> Any:
