@@ -6,8 +6,8 @@ A call is words: the routine without its letter of type, then its arguments,
     one       the number 1                o0, t0, s0      operand, result or scratch memory
     info      where the routine reports failure
 
-LAPACK is column-major, so a row-major matrix is the transpose of what it sees. Each row chooses the call that wants
-that transpose: no matrix is ever turned.
+and `copy X Y` copies memory Y, of an operand or result, to X. LAPACK is column-major, so a row-major matrix is the
+transpose of what it sees. Each row chooses the call that wants that transpose: no matrix is ever turned.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..dsl.size import Dim
+from ..dsl.size import Dim, minimum
 from .program import Library
 
 Dims = dict[str, Dim]
+BLOCK = 64               # columns that LAPACK works on at a time, at most
+Wanted = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Native:
-    """`calls(dims, **static)` for each element of the batch. Result k starts as a copy of operand `starts[k]`.
+    """`calls(dims, wanted, **static)` for each element of the batch, `wanted` being the results that are read. Result k
+    starts as a copy of operand `starts[k]`.
 
     `dims(*shapes)`: the integers that calls name, of the operands' core shapes. `scratch`: dtype (None: that of the
     matrices) and elements. `fails`: the results are NaN where the routine reports failure. `diagonal`: they are where
@@ -51,12 +54,12 @@ def _rows(a: tuple[Dim, ...], pivots: tuple[Dim, ...], b: tuple[Dim, ...]) -> Di
     return {"n": a[-1], "k": b[-2]}
 
 
-def _getrs(dims: Dims, trans: bool) -> tuple[str, ...]:
+def _getrs(dims: Dims, wanted: Wanted, trans: bool) -> tuple[str, ...]:
     """The factors are those of a.T."""
     return (f"getrs '{'N' if trans else 'T'} n k o0 n o1 t0 n info",)
 
 
-def _trsm(dims: Dims, lower: bool, trans: bool, unit: bool) -> tuple[str, ...]:
+def _trsm(dims: Dims, wanted: Wanted, lower: bool, trans: bool, unit: bool) -> tuple[str, ...]:
     """x.T @ op(a).T = b.T, or for one right-hand side, whose memory is the same either way, op(a) @ x = b."""
     triangle, diagonal = "U" if lower else "L", "U" if unit else "N"
     if isinstance(dims["k"], int) and dims["k"] == 1:
@@ -65,11 +68,48 @@ def _trsm(dims: Dims, lower: bool, trans: bool, unit: bool) -> tuple[str, ...]:
 
 
 NATIVE: dict[str, Native] = {
-    "potrf": Native(_square, lambda dims: ("potrf 'U n t0 n info",), (0,), fails=True),
-    "getrf": Native(_square, lambda dims: ("getrf n n t0 n t1 info",), (0, None)),
+    "potrf": Native(_square, lambda dims, wanted: ("potrf 'U n t0 n info",), (0,), fails=True),
+    "getrf": Native(_square, lambda dims, wanted: ("getrf n n t0 n t1 info",), (0, None)),
     "getrs": Native(_rows, _getrs, (2,), diagonal=lambda trans: True),
     "triangular": Native(_columns, _trsm, (1,), diagonal=lambda lower, trans, unit: not unit),
 }
+
+
+def _qr_dims(a: tuple[Dim, ...]) -> Dims:
+    return {"m": a[-2], "n": a[-1], "w": a[-1] * BLOCK}
+
+
+def _eigh(dims: Dims, wanted: Wanted) -> tuple[str, ...]:
+    vectors = "V" if 1 in wanted else "N"
+    return (f"syevd '{vectors} 'U n t1 n t0 s0 w s1 v info",)
+
+
+def _eigh_dims(a: tuple[Dim, ...]) -> Dims:
+    """`w` and `v`: elements of work space, as LAPACK asks for them."""
+    n = a[-1]
+    return {"n": n, "w": 1 + 6 * n + 2 * n * n + BLOCK * n, "v": 3 + 5 * n}
+
+
+def _svd(dims: Dims, wanted: Wanted, full: bool) -> tuple[str, ...]:
+    """The transpose is v @ s @ u.T: what LAPACK calls u is v here, and the other way round."""
+    letter = "N" if wanted == (1,) else "A" if full else "S"
+    return ("copy s0 o0", f"gesdd '{letter} n m s0 n t1 t2 n t0 {'m' if full else 'k'} s1 w s2 info")
+
+
+def _svd_dims(a: tuple[Dim, ...]) -> Dims:
+    m, n = a[-2:]
+    k = minimum(m, n)
+    return {"m": m, "n": n, "k": k, "w": 5 * k * k + 7 * k + BLOCK * (m + n)}
+
+
+NATIVE.update({
+    "gelqf": Native(_qr_dims, lambda dims, wanted: (
+        "gelqf n m t0 n s0 s1 w info", "copy t1 t0", "orglq n m n t1 n s0 s1 w info"), (0, None),
+        ((None, lambda d: d["n"]), (None, lambda d: d["w"])), fails=True),
+    "syevd": Native(_eigh_dims, _eigh, (None, 0), ((None, lambda d: d["w"]), ("int32", lambda d: d["v"])), fails=True),
+    "gesdd": Native(_svd_dims, _svd, (None, None, None), (
+        (None, lambda d: d["m"] * d["n"]), (None, lambda d: d["w"]), ("int32", lambda d: 8 * d["k"])), fails=True),
+})
 
 
 def calls_of(step: Library) -> tuple[tuple[str, ...], Dims]:
@@ -77,6 +117,6 @@ def calls_of(step: Library) -> tuple[tuple[str, ...], Dims]:
     native = NATIVE[step.routine]
     shapes: Any = step.attr("shapes")
     dims = native.dims(*shapes)
-    return native.calls(dims, **dict(step.attr("static"))), dims  # type: ignore[call-overload]
+    return native.calls(dims, step.attr("wanted"), **dict(step.attr("static"))), dims  # type: ignore[call-overload]
 
 

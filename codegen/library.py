@@ -17,7 +17,8 @@ from .nest import Context
 from .program import Library
 
 # What results are called, by routine; others after the routine.
-WORDS = {"getrf": ("factors", "pivots"), "potrf": ("factor",), "getrs": ("solution",), "triangular": ("solution",)}
+WORDS = {"getrf": ("factors", "pivots"), "potrf": ("factor",), "getrs": ("solution",), "triangular": ("solution",),
+         "gelqf": ("factors", "orthogonal"), "syevd": ("values", "vectors"), "gesdd": ("u", "s", "vh")}
 
 
 def canonical(node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -62,7 +63,7 @@ def library_step(node: Expr, context: Context) -> Library:
         operands,
         (buffers[0], 0),
         (("static", static), ("shapes", shapes), ("results", tuple(s for _, s in results)), ("batch", batch),
-         ("flops", flops)),
+         ("wanted", tuple(sorted(held))), ("flops", flops)),
         tuple((b, 0) for b in buffers[1:]),
     )
     return replace(step, others=step.others + _scratch(step, context, results[0][0]))

@@ -21,11 +21,11 @@ def listed(x: Any, core: int) -> Any:
 
 
 def attempt(function: Callable[..., Any], otherwise: Any) -> Any:
-    """`function()`, or NaN like `otherwise` where linear algebra fails (LinAlgError is a ValueError)."""
+    """`function()`, or NaN like `otherwise` (or None) where linear algebra fails (LinAlgError is a ValueError)."""
     try:
         return function()
     except ValueError:
-        return otherwise * math.nan
+        return otherwise if otherwise is None else otherwise * math.nan
 
 
 def put(np: Any, results: Any, *targets: Any) -> None:
@@ -90,11 +90,71 @@ def triangular(np: Any, scipy: Any, a: Any, b: Any, lower: bool, trans: bool, un
     return x
 
 
+def gelqf(np: Any, scipy: Any, a: Any) -> Any:
+    """r above and on the diagonal of the first, q in the second."""
+    q, r = np.empty_like(a), np.zeros_like(a)
+    for k, whole in enumerate(listed(a, 2)):
+        listed(q, 2)[k], listed(r, 2)[k][: a.shape[-1]] = np.linalg.qr(whole)
+    return r, q
+
+
+def syevd(np: Any, scipy: Any, a: Any) -> Any:
+    """Eigenvalues, and eigenvectors as rows."""
+    w, v = np.empty(a.shape[:-1], a.dtype), np.empty_like(a)
+    for k, whole in enumerate(listed(a, 2)):
+        values, vectors = attempt(lambda a=whole: np.linalg.eigh(a), None) or (math.nan, math.nan * whole)
+        listed(w, 1)[k], listed(v, 2)[k] = values, vectors.T
+    return w, v
+
+
+def eigh(np: Any, scipy: Any, a: Any) -> Any:
+    w, v = syevd(np, scipy, a)
+    return w, np.swapaxes(v, -1, -2)
+
+
+def gesdd(np: Any, scipy: Any, a: Any, full: bool) -> Any:
+    batch, (m, n) = a.shape[:-2], a.shape[-2:]
+    k = min(m, n)
+    u, s, v = (np.empty((*batch, *d), a.dtype) for d in ((m, m if full else k), (k,), (n if full else k, n)))
+    for i, whole in enumerate(listed(a, 2)):
+        parts = attempt(lambda a=whole: np.linalg.svd(a, full_matrices=full), None)
+        for x, core, part in zip((u, s, v), (2, 1, 2), parts or (math.nan,) * 3, strict=True):
+            listed(x, core)[i] = part
+    return u, s, v
+
+
+svd = gesdd
+
+
 def expm(np: Any, scipy: Any, a: Any) -> Any:
     x = np.empty_like(a)
     for whole, out in zip(listed(a, 2), listed(x, 2), strict=True):
         out[...] = attempt(lambda a=whole: scipy.linalg.expm(a), whole)
     return x
+
+
+def det(np: Any, scipy: Any, a: Any) -> Any:
+    return np.linalg.det(a)
+
+
+def slogdet(np: Any, scipy: Any, a: Any) -> Any:
+    return tuple(np.linalg.slogdet(a))
+
+
+def cofactor(np: Any, scipy: Any, a: Any) -> Any:
+    """From the singular values: u @ diag(products of the others) @ vh, times the determinants of u and vh."""
+    u, s, v = np.linalg.svd(a)
+    others = np.stack([np.prod(np.delete(s, k, -1), -1) for k in range(s.shape[-1])], -1) if s.shape[-1] else s
+    return (np.linalg.det(u) * np.linalg.det(v))[..., None, None] * (u * others[..., None, :]) @ v
+
+
+def qr(np: Any, scipy: Any, a: Any) -> Any:
+    r, q = gelqf(np, scipy, a)
+    return q, r[..., : a.shape[-1], :]
+
+
+def pinv(np: Any, scipy: Any, a: Any, part: float, count: int) -> Any:
+    return np.linalg.pinv(a, part * count)
 
 
 def source(names: Iterable[str]) -> list[str]:

@@ -69,7 +69,8 @@ def function_name(program: Program, step: Library) -> str:
     static = "".join(f"_{key}_{value}" for key, value in dict(step.attr("static")).items())  # type: ignore[call-overload]
     calls, dims = calls_of(step)
     ones = "".join(f"_{name}_1" for name, dim in dims.items() if isinstance(dim, int) and dim == 1)
-    return f"run_{step.routine}{static}{ones}_{TYPES[step_type(program, step)][0]}"
+    wanted = "".join(f"_{k}" for k in step.attr("wanted"))  # type: ignore[attr-defined]
+    return f"run_{step.routine}{wanted}{static}{ones}_{TYPES[step_type(program, step)][0]}"
 
 
 def runs_natively(program: Program, step: Library) -> bool:
@@ -141,7 +142,7 @@ class RoutineWriter:
             lines += [f"%int.{k} = getelementptr i32, ptr %ints, i64 {k}", f"store i32 {value}, ptr %int.{k}"]
         for k, token in enumerate(self.characters()):
             lines += [f"%char.{k} = getelementptr i8, ptr %chars, i64 {k}", f"store i8 {ord(token[1])}, ptr %char.{k}"]
-        for name in dict.fromkeys(call.split()[0] for call in self.calls):
+        for name in dict.fromkeys(call.split()[0] for call in self.calls if not call.startswith("copy")):
             lines += [f"%{name}.slot = getelementptr ptr, ptr %blas, i64 {ROUTINES.index(self.letter + name)}",
                       f"%{name} = load ptr, ptr %{name}.slot"]
         return lines
@@ -158,10 +159,12 @@ class RoutineWriter:
         lines = []
         for k, start in enumerate(self.native.starts):
             if start is not None:
-                size = 8 if self.type == "double" else 4
-                lines += [f"%bytes.{k} = mul i64 %o{start}.count, {size}",
-                          f"call void @llvm.memmove.p0.p0.i64(ptr %t{k}, ptr %o{start}, i64 %bytes.{k}, i1 false)"]
+                lines += self.copy(f"bytes.{k}", f"t{k}", f"o{start}")
         return lines
+
+    def copy(self, size: str, target: str, source: str) -> list[str]:
+        return [f"%{size} = mul i64 %{source}.count, {8 if self.type == 'double' else 4}",
+                f"call void @llvm.memmove.p0.p0.i64(ptr %{target}, ptr %{source}, i64 %{size}, i1 false)"]
 
     def guard(self) -> list[str]:
         if not self.native.diagonal(**dict(self.step.attr("static"))):  # type: ignore[call-overload]
@@ -173,6 +176,9 @@ class RoutineWriter:
         lines = []
         for k, call in enumerate(self.calls):
             name, *tokens = call.split()
+            if name == "copy":
+                lines += self.copy(f"bytes.call.{k}", *tokens)
+                continue
             lines.append(f"call void %{name}({', '.join('ptr ' + self.argument(t) for t in tokens)})")
             if self.native.fails:
                 lines += [f"%info.{k} = load i32, ptr %info", f"%bad.{k} = icmp ne i32 %info.{k}, 0",

@@ -26,7 +26,10 @@ import numpy as np
 
 from .batch import BATCH_RULES, Lane, Lanes
 from .errors import NotDifferentiable
-from .node import Expr, make, where
+from .grad import vjp_of
+from .loop import bound
+from .node import Expr, make, rebuild, rewrite, where
+from .primitives import zeros_like
 from .rules import RULES, Rule
 from .size import Dim, product
 
@@ -38,10 +41,10 @@ Parts = list[Expr | None]
 class Routine:
     """One routine. `core`: core axes of each operand. `results(operands, **static)`: dtype and core shape of each.
 
-    `forward(node, tangents)`: the tangents of the results; `reverse(node, cotangents)`: those of the operands; None is
-    zero in both. `flops(operands, **static)`: for one element of the batch. `expansion(operands, **static)`: the
-    results in simpler terms. `batch(node, parts, lanes)`: for operands that only some of have lanes; by default all
-    get the leading axis.
+    `forward(node, tangents)`: the tangents of the results; `reverse(node, cotangents)`: those of the operands, by
+    default the transpose of `forward`; None is zero in both. `flops(operands, **static)`: for one element of the batch.
+    `expansion(operands, **static)`: the results in simpler terms. `batch(node, parts, lanes)`: where only some operands
+    have lanes; by default all get the leading axis.
     """
 
     core: tuple[int, ...]
@@ -99,10 +102,22 @@ def _forward(node: Expr, tangents: Sequence[Expr | None]) -> Parts:
 
 @functools.lru_cache(maxsize=256)
 def _shares(node: Expr, parts: tuple[Expr | None, ...]) -> Parts:
-    rule = ROUTINES[node.attrs[0]].reverse
-    if rule is None:
+    row = ROUTINES[node.attrs[0]]
+    if row.reverse is None and row.forward is None:
         raise _no_derivative(node)
-    return list(rule(node, [*parts, *[None] * (len(results_of(node)) - len(parts))]))
+    return list((row.reverse or _transposed)(node, [*parts, *[None] * (len(results_of(node)) - len(parts))]))
+
+
+def _transposed(node: Expr, parts: Sequence[Expr | None]) -> Parts:
+    """The reverse rule that the forward rule implies: it is linear in the tangents, so their values do not matter."""
+    seeds = [bound(a.dtype, a.shape) if a.dtype.kind == "f" else None for a in node.args]
+    along = _forward(node, seeds)
+    pairs = [(t, g) for t, g in zip(along, parts, strict=True) if t is not None and g is not None]
+    wrt = [s for s in seeds if s is not None]
+    found = iter(vjp_of([t for t, _ in pairs], [g for _, g in pairs], wrt))
+    shares = [None if s is None else next(found) for s in seeds]
+    known = {s: zeros_like(s) for s in wrt}
+    return [None if x is None else rewrite([x], rebuild, known)[0] for x in shares]
 
 
 def _reverse(node: Expr, parts: Sequence[Expr | None], index: int) -> Expr | None:

@@ -6,49 +6,29 @@ Cholesky factor of a matrix that is not positive definite, the solution of a sys
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from . import linalg_determinants as determinants
 from . import linalg_rules as rules
 from . import primitives
 from . import size as sizes
-from .arguments import array
+from .arguments import array, integer
+from .diagonals import diagonal, trace
 from .errors import ShapeError
-from .linear import pair
-from .node import Expr
-from .primitives import cast, show_shape
-from .surface import surface
+from .linalg_arguments import floating, square, together
+from .linalg_factors import cond, eigh, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
+from .linalg_norms import matrix_norm, norm, vector_norm
+from .linear import cross, matmul, outer, tensordot, vecdot
+from .node import FUNCTIONS, Expr
+from .primitives import show_shape
+from .surface import several, surface
 
 
-def floating(x: Any) -> Expr:
-    """`x` in a dtype that the routines compute in."""
-    x = array(x)
-    return x if x.dtype.kind == "f" else cast(x, np.float64)
+class SlogdetResult(NamedTuple):
+    """What `slogdet` gives."""
 
-
-def matrices(x: Any, name: str) -> Expr:
-    """`x` as one matrix or several."""
-    x = floating(x)
-    if len(x.shape) < 2:
-        raise ShapeError(f"{name} takes a matrix or several along leading axes, not {show_shape(x.shape)}")
-    return x
-
-
-def square(x: Any, name: str) -> Expr:
-    """`x` as one square matrix or several."""
-    x = matrices(x, name)
-    if not sizes.equal(x.shape[-2], x.shape[-1]):
-        raise ShapeError(f"{name} takes square matrices, not {show_shape(x.shape)}: the last two axes must agree")
-    return x
-
-
-def together(a: Expr, b: Expr, core: int = 2) -> tuple[Expr, Expr]:
-    """Both in their common dtype with equal batch axes; `core` axes of `b` are its own."""
-    a, b = pair(a, b)
-    batch = primitives.broadcast_shapes(a.shape[:-2], b.shape[: len(b.shape) - core])
-    own = b.shape[len(b.shape) - core :]
-    return primitives.broadcast_to(a, (*batch, *a.shape[-2:])), primitives.broadcast_to(b, (*batch, *own))
+    sign: Expr
+    logabsdet: Expr
 
 
 @surface
@@ -147,4 +127,74 @@ def expm(a: Any) -> Expr:
     return rules.expm(square(a, "expm"))
 
 
-PUBLIC: dict[str, Any] = {f.__name__: f for f in (cholesky, expm, inv, solve, solve_triangular)}
+# ---- determinants -----------------------------------------------------------------------------------------------
+@surface
+def det(a: Any) -> Expr:
+    """The determinant of square matrices, (.., n, n) -> (..). Its gradient, the cofactors, is right for singular
+    matrices of rank n - 1 as well.
+
+    >>> import pullback as pb
+    >>> pb.linalg.det([[2.0, 1.0], [0.0, 4.0]]).eval()
+    array(8.)
+    """
+    return determinants.determinant(square(a, "det"))
+
+
+@surface
+@several(SlogdetResult)
+def slogdet(a: Any) -> Any:
+    """The sign and the logarithm of the absolute value of the determinant; (0, -inf) where it is 0.
+
+    >>> import pullback as pb
+    >>> sign, logarithm = pb.linalg.slogdet([[1.0, 0.0], [0.0, -1.0]])
+    >>> float(sign), float(logarithm)
+    (-1.0, 0.0)
+    """
+    return SlogdetResult(*determinants.slogdet(square(a, "slogdet")))
+
+
+# ---- powers and products ----------------------------------------------------------------------------------------
+@surface
+def matrix_power(a: Any, n: Any) -> Expr:
+    """a @ a @ .. @ a, `n` times, by repeated squaring; the identity for 0, powers of the inverse below.
+
+    >>> import pullback as pb
+    >>> pb.linalg.matrix_power([[1.0, 1.0], [0.0, 1.0]], 5).eval()
+    array([[1., 5.],
+           [0., 1.]])
+    """
+    a, power = square(array(a), "matrix_power"), integer(n, "n")
+    if power == 0:
+        return rules.identity(a.shape[:-2], a.shape[-1], a.dtype)
+    base, rest = (rules.inverse(a) if power < 0 else a), abs(power)
+    result: Expr | None = None
+    while True:
+        if rest & 1:
+            result = base if result is None else matmul(result, base)
+        rest >>= 1
+        if not rest:
+            assert result is not None
+            return result
+        base = matmul(base, base)
+
+
+@surface
+def multi_dot(arrays: Any) -> Expr:
+    """The matrix product of several arrays, in the order that takes the fewest operations; the first and the last may
+    be vectors.
+    """
+    parts = [array(x) for x in arrays]
+    if len(parts) < 2:
+        raise ShapeError(f"multi_dot takes at least two arrays, not {len(parts)}")
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    names = [letters[k : k + 2] for k in range(len(parts))]
+    names[0] = names[0] if len(parts[0].shape) == 2 else names[0][1]
+    names[-1] = names[-1] if len(parts[-1].shape) == 2 else names[-1][0]
+    out = names[0][:-1] + names[-1][1:]
+    return FUNCTIONS["einsum"](f"{','.join(names)}->{out}", *parts)
+
+
+PUBLIC: dict[str, Any] = {f.__name__: f for f in (
+    cholesky, cond, cross, det, diagonal, eigh, eigvalsh, expm, inv, lstsq, matmul, matrix_norm, matrix_power,
+    matrix_rank, multi_dot, norm, outer, pinv, qr, slogdet, solve, solve_triangular, svd, svdvals, tensordot, trace,
+    vecdot, vector_norm)}

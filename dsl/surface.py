@@ -23,7 +23,7 @@ from .size import Dim, Size
 Function = Callable[..., Any]
 # By id: expressions compare elementwise, so they make no dictionary keys.
 _weak_results: weakref.WeakValueDictionary[int, Expr] = weakref.WeakValueDictionary()
-_counts: dict[str, Callable[..., int]] = {}       # of the results of functions that return several
+_counts: dict[str, Any] = {}       # of the results of functions that return several; see `several`
 
 
 def surface(function: Function) -> Function:
@@ -44,8 +44,10 @@ def surface(function: Function) -> Function:
     return call
 
 
-def several(count: Callable[..., int]) -> Callable[[Function], Function]:
-    """Mark a function that returns several expressions: how many `count` tells from the arguments, also of untyped."""
+def several(count: Any) -> Callable[[Function], Function]:
+    """Mark a function that returns several expressions: how many `count` tells from the arguments, also of untyped;
+    or it is the NamedTuple that they are returned in.
+    """
 
     def mark(function: Function) -> Function:
         _counts[function.__name__.rstrip("_")] = count
@@ -237,10 +239,13 @@ def _defer(name: str, function: Function, args: Any, kwargs: Any, leaves: list[E
         shadow = _shadow(function, structure, shadows)
     if isinstance(shadow, (tuple, list)):
         call = make("call", unique, (name, structure))
-        return type(shadow)(make("item", (call,), (i,), None, None, s) for i, s in enumerate(shadow))
+        items = [make("item", (call,), (i,), None, None, s) for i, s in enumerate(shadow)]
+        return type(shadow)(*items) if hasattr(shadow, "_fields") else type(shadow)(items)
     if name in _counts:
-        call = make("call", unique, (name, structure))
-        return tuple(make("item", (call,), (i,)) for i in range(_counts[name](*args, **kwargs)))
+        call, kind = make("call", unique, (name, structure)), _counts[name]
+        if isinstance(kind, type):
+            return kind(*(make("item", (call,), (i,)) for i in range(len(kind._fields))))  # type: ignore[attr-defined]
+        return tuple(make("item", (call,), (i,)) for i in range(kind(*args, **kwargs)))
     return make("call", unique, (name, structure), None, None, shadow)
 
 
