@@ -134,7 +134,7 @@ def det(a: Any) -> Expr:
     matrices of rank n - 1 as well.
 
     >>> import pullback as pb
-    >>> pb.linalg.det([[2.0, 1.0], [0.0, 4.0]]).eval()
+    >>> pb.linalg.det([[2.0, 0.0], [0.0, 4.0]]).eval()
     array(8.)
     """
     return determinants.determinant(square(a, "det"))
