@@ -9,7 +9,7 @@ from . import ops
 from .node import FUNCTIONS
 
 # Rows that users reach by other functions only.
-INTERNAL = frozenset({"mask", "cast", "bitcast", "stop_gradient"})
+INTERNAL = frozenset({"exp_product", "mask", "cast", "bitcast", "stop_gradient"})
 
 _OF_ROWS = {alias: name for alias, name in ops.by_alias.items() if name not in INTERNAL and alias != name}
 

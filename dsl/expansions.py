@@ -7,7 +7,7 @@ A Python number is a constant of the operands' dtype.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, log, pi
+from math import factorial, inf, log, nan, pi
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,71 @@ def xlogy(op: Ops, x: Value, y: Value) -> Value:
 
 def xlog1py(op: Ops, x: Value, y: Value) -> Value:
     return op.where(op.logical_and(op.equal(x, 0), op.equal(y, y)), 0, op.multiply(x, op.log1p(y)))
+
+
+def ndtri(op: Ops, x: Value) -> Value:
+    return op.multiply(-(2**0.5), op.erfcinv(op.multiply(2, x)))
+
+
+def betaln(op: Ops, x: Value, y: Value) -> Value:
+    """log(gamma(x) gamma(y) / gamma(x + y)): where y is large, Stirling's series for the quotient, or for both."""
+    small, large = op.minimum(x, y), op.maximum(x, y)
+    total, ratio = op.add(small, large), op.divide(small, large)
+    near = op.subtract(op.add(op.gammaln(small), op.gammaln(large)), op.gammaln(total))
+    rest = op.subtract(_stirling(op, large), _stirling(op, total))
+    growth = op.log1p(ratio)
+    uneven = op.subtract(op.multiply(small, op.log(large)), op.add(small, op.gammaln(small)))
+    uneven = op.subtract(op.subtract(rest, uneven), op.multiply(op.subtract(total, 0.5), growth))
+    share = op.log(op.divide(ratio, op.add(1, ratio)))
+    both = op.add(op.add(_stirling(op, small), rest), 0.5 * log(2 * pi))
+    both = op.add(op.subtract(both, op.multiply(0.5, op.log(large))), op.multiply(op.subtract(small, 0.5), share))
+    both = op.subtract(both, op.multiply(large, growth))
+    return op.where(op.less(large, 10), near, op.where(op.less(small, 10), uneven, both))
+
+
+def _stirling(op: Ops, x: Value) -> Value:
+    """The series of log gamma in 1/x, for x >= 10."""
+    inverse = op.divide(1, x)
+    square = op.multiply(inverse, inverse)
+    result: Value = 1 / 156
+    for c in (-691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
+        result = op.add(op.multiply(result, square), c)
+    return op.multiply(result, inverse)
+
+
+def beta(op: Ops, x: Value, y: Value) -> Value:
+    """By gamma where that does not overflow."""
+    total = op.gamma(op.add(x, y))
+    quotient = op.multiply(op.divide(op.gamma(x), total), op.gamma(y))
+    near = op.logical_and(op.isfinite(total), op.greater(op.minimum(op.abs(x), op.abs(y)), 1e-30))
+    return op.where(near, quotient, op.exp(op.betaln(x, y)))
+
+
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+
+
+def zeta(op: Ops, s: Value, q: Value) -> Value:
+    """The sum over k >= 0 of (q + k)**-s for s > 1: ten terms, then the series of Euler and Maclaurin. q is positive,
+    or above -4 for an integer s; inf at the poles, else NaN.
+    """
+    power = op.negative(s)
+    total = op.power(q, power)
+    for k in range(1, 10):
+        total = op.add(total, op.power(op.add(q, k), power))
+    far = op.add(q, 10)
+    last = op.power(far, power)
+    total = op.add(total, op.add(op.divide(op.multiply(last, far), op.subtract(s, 1)), op.multiply(0.5, last)))
+    term = op.divide(op.multiply(last, s), far)
+    for j, b in enumerate(_BERNOULLI, 1):
+        total = op.add(total, op.multiply(b / factorial(2 * j), term))
+        step = op.multiply(op.add(s, 2 * j - 1), op.add(s, 2 * j))
+        term = op.divide(op.multiply(term, step), op.multiply(far, far))
+    negative = op.logical_and(op.equal(op.floor(s), s), op.greater(q, -4))
+    inside = op.logical_and(op.greater(s, 1), op.logical_or(op.greater(q, 0), negative))
+    pole = op.logical_and(op.less_equal(q, 0), op.equal(op.floor(q), q))
+    edge = op.where(op.logical_or(op.equal(s, 1), op.logical_and(op.greater(s, 1), pole)), inf, nan)
+    inside = op.logical_and(inside, op.logical_not(pole))
+    return op.where(inside, op.where(op.equal(q, inf), 0, total), edge)
 
 
 def sinc(op: Ops, x: Value) -> Value:
@@ -275,5 +340,5 @@ _GENERAL: dict[str, Callable[..., Any]] = {
     f.__name__: f for f in (
         positive, sign, reciprocal, square, rsqrt, floor_divide, remainder,
         logaddexp, logaddexp2, sigmoid, softplus, log_sigmoid, log1mexp, log_cosh,
-        logit, xlogy, xlog1py,
+        logit, ndtri, beta, betaln, zeta, xlogy, xlog1py,
         sech, sinc, degrees, radians, isnan, isinf, isfinite, signbit, fmin, fmax, clip, heaviside)}

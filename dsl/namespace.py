@@ -15,6 +15,7 @@ from . import (  # noqa: F401  (they register functions)
     operators,
     ops,
     protocols,
+    special,
     stencil,
 )
 from .aliases import ALIASES, INTERNAL
@@ -78,6 +79,7 @@ PUBLIC: dict[str, Any] = {
     **{name: FUNCTIONS[name] for name in ops.ROWS if name not in INTERNAL},
     **{name: FUNCTIONS[name] for name in _NAMES},
     **{alias: FUNCTIONS[name] for alias, name in ALIASES.items()},
+    **special.PUBLIC,
     **_CONSTANTS,
     **_DTYPES,
 }

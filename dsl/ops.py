@@ -15,7 +15,8 @@ import numpy as np
 
 from . import expansions, ops_numpy, partials_by_hand
 from . import partials as derived
-from .row import Row
+from .ops_special import SPECIAL
+from .row import Row, entry
 
 _JUMP = "piecewise constant: no derivative"
 # Rows that take complex numbers: of those with a complex result the partials are the complex derivative.
@@ -27,10 +28,8 @@ _COMPLEX = frozenset((
 
 def _row(name: str, args: str, meaning: str, kind: str, function: Callable[..., Any] | None = None,
 **fields: Any) -> Row:
-    names = tuple(args.split())
-    fields.setdefault("domain", ((-3.0, 3.0),) * len(names))
     fields.setdefault("complex", name in _COMPLEX)
-    return Row(name, names, meaning, kind, function or getattr(ops_numpy, name, None) or getattr(np, name), **fields)
+    return entry(name, args, meaning, kind, function, **fields)
 
 
 def _jump(name: str, args: str, meaning: str, kind: str, function: Callable[..., Any] | None = None,
@@ -116,7 +115,8 @@ _EXPONENTIAL = (
          edges=((-700.0,), (700.0,)), special=(((-1e5,), 0.0, (0.0,)), ((1e5,), 1.0, (0.0,)), ((0.0,), 0.5, (0.25,)))),
     _row("softplus", "x", "log(1 + exp(x))", "float", domain=((-60, 60),), edges=((-700.0,), (700.0,), (1e5,), (0.0,)),
          special=(((-inf,), 0.0, (0.0,)), ((inf,), inf, (1.0,)))),
-    _row("log_sigmoid", "x", "-log(1 + exp(-x))", "float", domain=((-60, 60),), edges=((-700.0,), (700.0,), (-1e5,)),
+    _row("log_sigmoid", "x", "-log(1 + exp(-x))", "float", aliases=("log_expit",), domain=((-60, 60),),
+         edges=((-700.0,), (700.0,), (-1e5,)),
          special=(((-inf,), -inf, (1.0,)),)),
     _row("log1mexp", "x", "log(1 - exp(x))", "float", latex=r"\log\left(1 - e^{#1}\right)", domain=((-40, -1e-3),),
          edges=((-1e-300,), (-700.0,), (-0.69,), (-0.7,)),
@@ -179,26 +179,6 @@ _TRIGONOMETRIC = (
          special=(((0.0,), 1.0, (0.0,)),)),
     _row("degrees", "x", "x*180/pi", "float", aliases=("rad2deg",)),
     _row("radians", "x", "x*pi/180", "float", aliases=("deg2rad",)),
-)
-
-_SPECIAL = (
-    _row("erf", "x", "erf(x)", "float", ops_numpy.special("erf"), domain=((-5, 5),),
-         edges=((1e-300,), (1e-8,), (-9.0,)),
-         special=(((inf,), 1.0, (0.0,)),)),
-    _row("erfc", "x", "erfc(x)", "float", ops_numpy.special("erfc"), domain=((-4, 8),), edges=((25.0,), (-9.0,)),
-         tolerance=32.0),
-    _row("erfinv", "x", "erfinv(x)", "float", ops_numpy.special("erfinv"), domain=((-0.99, 0.99),),
-         edges=((1e-300,), (1.0 - 1e-12,)), tolerance=16.0,
-         special=(((1.0,), inf, (inf,)), ((-1.0,), -inf, (inf,)))),
-    _row("gammaln", "x", "log(Abs(gamma(x)))", "float", ops_numpy.special("gammaln"), aliases=("lgamma",),
-         latex=r"\log\Gamma\left(#1\right)",
-         domain=((0.05, 40),), edges=((1e-300,), (1e6,), (-0.5,), (-2.7,)), tolerance=16.0, absolute=1.0),
-    _row("digamma", "x", "digamma(x)", "float", ops_numpy.special("psi"), aliases=("psi",),
-         latex=r"\psi\left(#1\right)",
-         domain=((0.05, 40),), edges=((1e-150,), (1e6,), (-0.5,)), tolerance=16.0, absolute=1.0),
-    *(_row(f"polygamma{n}", "x", f"polygamma({n}, x)", "float", ops_numpy.special("polygamma", n),
-           latex=rf"\psi^{{({n})}}\left(#1\right)", domain=((0.05, 40),), edges=((1e-30,), (1e5,)), tolerance=64.0,
-           kinks="" if n < 3 else "polygamma of order 4, its derivative, is not in the table") for n in (1, 2, 3)),
 )
 
 _COMPARISON = (
@@ -284,7 +264,7 @@ _SELECTION = (
          special=(((1.5,), 1.5, (0.0,)),)),
 )
 
-ROWS: dict[str, Row] = {row.name: row for group in (_ARITHMETIC, _EXPONENTIAL, _TRIGONOMETRIC, _SPECIAL, _COMPARISON,
+ROWS: dict[str, Row] = {row.name: row for group in (_ARITHMETIC, _EXPONENTIAL, _TRIGONOMETRIC, SPECIAL, _COMPARISON,
 _ROUNDING, _SELECTION) for row in group}
 _DEFINED: dict[str, tuple[tuple[Callable[..., Any] | None, ...], Callable[..., Any]]] = {}     # what users add
 by_alias: dict[str, str] = {alias: row.name for row in ROWS.values() for alias in (row.name, *row.aliases)}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from . import expansions
+
 Array = Any
 
 
@@ -19,6 +21,24 @@ def special(name: str, *leading: int) -> Callable[..., Array]:
         return getattr(scipy.special, name)(*leading, *args)
 
     return function
+
+
+class Rows:
+    """The rows of the table on arrays: what expansions are written in."""
+
+    def __getattr__(self, row: str) -> Callable[..., Any]:
+        from . import ops
+
+        return ops.ROWS[row].numpy
+
+
+def beta(x: Array, y: Array) -> Array:
+    return expansions.beta(Rows(), x, y)
+
+
+def betaln(x: Array, y: Array) -> Array:
+    """SciPy's loses digits where one argument is large."""
+    return expansions.betaln(Rows(), x, y)
 
 
 def sigmoid(x: Array) -> Array:
@@ -87,6 +107,27 @@ def fma(x: Array, y: Array, z: Array) -> Array:
     rest = (product - (total - back)) + (z - back)
     exact = total + (rest + low)
     return np.where(np.isfinite(exact), exact, total)
+
+
+def exp_product(x: Array, y: Array) -> Array:
+    """exp(x*y), the rounding error of the product times its result added."""
+    product = x * y
+    low = fma(x, y, -product) if x.dtype == np.float64 else (x.astype(np.float64) * y - product).astype(x.dtype)
+    result = np.exp(product)
+    return np.where(np.isfinite(result * low), result + result * low, result)
+
+
+def ndtr(x: Array) -> Array:
+    """SciPy's loses the digits of x^2 in its tail."""
+    a = np.abs(x)
+    tail = 0.5 * special("erfcx")(a * np.sqrt(x.dtype.type(0.5))) * exp_product(-a / 2, a)
+    return np.where(a < 0.6, special("ndtr")(x), np.where(x < 0, tail, 1 - tail))
+
+
+def log_ndtr(x: Array) -> Array:
+    low = np.minimum(x, -1)
+    far = np.log(special("erfcx")(low * -np.sqrt(x.dtype.type(0.5))) / 2) - low * low / 2
+    return np.where(x < -1, far, np.log1p(-ndtr(-np.maximum(x, -1))))
 
 
 def _split(x: Array) -> tuple[Array, Array]:

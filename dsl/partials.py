@@ -138,18 +138,6 @@ def radians_0(op: Any, x: Any, r: Any) -> Any:
     return 0.017453292519943295
 
 
-def erf_0(op: Any, x: Any, r: Any) -> Any:
-    return op.multiply(1.1283791670955126, op.exp(op.negative(op.square(x))))
-
-
-def erfc_0(op: Any, x: Any, r: Any) -> Any:
-    return op.multiply(-1.1283791670955126, op.exp(op.negative(op.square(x))))
-
-
-def erfinv_0(op: Any, x: Any, r: Any) -> Any:
-    return op.multiply(0.886226925452758, op.exp(op.square(r)))
-
-
 def digamma_0(op: Any, x: Any, r: Any) -> Any:
     return op.polygamma1(x)
 
@@ -160,3 +148,15 @@ def polygamma1_0(op: Any, x: Any, r: Any) -> Any:
 
 def polygamma2_0(op: Any, x: Any, r: Any) -> Any:
     return op.polygamma3(x)
+
+
+def gamma_0(op: Any, x: Any, r: Any) -> Any:
+    return op.multiply(r, op.digamma(x))
+
+
+def exp_product_0(op: Any, x: Any, y: Any, r: Any) -> Any:
+    return op.multiply(r, y)
+
+
+def exp_product_1(op: Any, x: Any, y: Any, r: Any) -> Any:
+    return op.multiply(r, x)

@@ -28,6 +28,8 @@ def row_phrase(node: Expr) -> Phrase:
         return _product(*node.args)
     if node.op == "negative":
         return _negated(node.args[0])
+    if node.op == "exp_product":
+        return Phrase("exp", (_product(*node.args),))
     mean = _mean(*node.args) if node.op == "divide" else None
     if mean is not None:
         return mean

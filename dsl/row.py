@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import ops_numpy
 from .errors import DTypeError
 
 Point = tuple[float, ...]
@@ -97,6 +98,14 @@ class Row:
             near = np.abs(actual.astype(np.float64) - expected) <= bound
             same = actual == expected.astype(actual.dtype)
         return (near & np.isfinite(actual)) | same | (np.isnan(actual) & np.isnan(expected))
+
+
+def entry(name: str, args: str, meaning: str, kind: str, function: Callable[..., Any] | None = None,
+          **fields: Any) -> Row:
+    """A row whose arguments are one text; unless given, it is computed by the function of its name here or in NumPy."""
+    names = tuple(args.split())
+    fields.setdefault("domain", ((-3.0, 3.0),) * len(names))
+    return Row(name, names, meaning, kind, function or getattr(ops_numpy, name, None) or getattr(np, name), **fields)
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from . import derive, ops, primitives
+from . import derive, ops, ops_numpy, primitives
 from .node import FUNCTIONS, Expr
 from .row import Row
 from .surface import surface
@@ -37,7 +37,8 @@ def scalar_op(name: str, expr: Any, args: Any = None) -> Callable[..., Expr]:
     meaning = _over_real_symbols(expr, names)
     body = _on_rows(meaning, names)
     body(derive.TextOps(), *names)                  # a function without a row is refused here, not at the first call
-    row = Row(name, names, str(meaning), "float", lambda *values: body(_NumpyOps(), *values), kinks="as its expression")
+    row = Row(name, names, str(meaning), "float", lambda *values: body(ops_numpy.Rows(), *values),
+              kinks="as its expression")
     ops.define(row, tuple(_partial(meaning, names, i) for i in range(len(names))), body)
 
     def call(*values: Any) -> Expr:
@@ -87,13 +88,6 @@ def _partial(expr: Any, names: tuple[str, ...], i: int) -> Callable[..., Any]:
         return derive.build(derived(), _Closed(op), dict(zip((*names, "result "), values, strict=True)))
 
     return partial
-
-
-class _NumpyOps:
-    """The rows on NumPy arrays."""
-
-    def __getattr__(self, row: str) -> Callable[..., Any]:
-        return ops.ROWS[row].numpy
 
 
 class _Closed:

@@ -92,13 +92,14 @@ def exact(row, arrays, orders=None):
     """The meaning of the row, or its derivative of `orders` in each argument, rounded only at the end."""
     symbols = [sympy.Symbol(a, real=True) for a in row.args]
     meaning = sympy.lambdify(symbols, derive.parse(row.meaning, row.args), "mpmath")
-    return np.array([_exact_at(meaning, point, orders) for point in zip(*arrays, strict=True)])
+    digits = 450 if "erfc(-" in row.meaning else 50        # of 1 - erf in its tail
+    return np.array([_exact_at(meaning, point, orders, digits) for point in zip(*arrays, strict=True)])
 
 
-def _exact_at(meaning, point, orders):
+def _exact_at(meaning, point, orders, digits):
     """With digits for squares of the arguments, which may be 1e300 or 1e-300, and for their exp beside 1."""
     sizes = [abs(float(v)) for v in point if v]
-    digits = 50 + 2 * max((abs(np.log10(s)) for s in sizes), default=0) + max((s for s in sizes if s < 2000), default=0)
+    digits += 2 * max((abs(np.log10(s)) for s in sizes), default=0) + max((s for s in sizes if s < 2000), default=0)
     with mpmath.workdps(int(digits)):
         point = tuple(mpmath.mpf(float(v)) for v in point)
         return float(meaning(*point) if orders is None else mpmath.diff(meaning, point, tuple(orders)))

@@ -48,6 +48,30 @@ def erfc(x):
     return mpmath.erfc(x) if abs(x) < 100 else mpf(0 if x > 0 else 2)
 
 
+def erfcx(x):
+    if x > 1e6:
+        return mpmath.hyp2f0(1, 0.5, -(x**-2)) / (x * mpmath.sqrt(mpmath.pi))
+    return mpmath.exp(x * x) * mpmath.erfc(x)
+
+
+def log_ndtr(x):
+    if x > -30:
+        return mpmath.log1p(-mpmath.ncdf(-x)) if x > 0 else mpmath.log(mpmath.ncdf(x))
+    return mpmath.log(erfcx(-x / mpmath.sqrt(2)) / 2) - x * x / 2
+
+
+def erfcinv(x):
+    """By Newton's method on log erfc in the tail."""
+    if x > 0.1:
+        return mpmath.erfinv(1 - x)
+    start = mpmath.sqrt(-mpmath.log(x)) - mpmath.log(1 - mpmath.log(x)) / (4 * mpmath.sqrt(-mpmath.log(x)))
+    return mpmath.findroot(lambda y: mpmath.log(mpmath.erfc(y) / x), start)
+
+
+def scaled_bessel(order, x):
+    return mpmath.besseli(order, x) * mpmath.exp(-abs(x))
+
+
 # op -> (points, mpmath's function, ulps allowed)
 CASES = {
     "exp": (EXPONENTS, mpmath.exp, 1.1),
@@ -81,6 +105,17 @@ CASES = {
     "erf": (np.concatenate([even(-6, 6), even(-1, 1), wide(-320, 1)]), mpmath.erf, 1.5),
     "erfc": (np.concatenate([even(-6, 28), even(-1, 11), wide(-320, 1)]), erfc, 3.5),
     "erfinv": (UNIT, mpmath.erfinv, 4.0),
+    "erfcinv": (np.concatenate([even(0, 2), wide(-307, 0, signed=False)]), lambda x: erfcinv(x), 4.0),
+    "erfcx": (np.concatenate([even(-26, 30), wide(-320, 300), even(-2, 12)]), erfcx, 3.5),
+    "ndtr": (np.concatenate([even(-38, 9), even(-2, 2), wide(-320, 1)]), lambda x: mpmath.ncdf(x), 3.5),
+    "log_ndtr": (np.concatenate([even(-50, 38), even(-2, 2), -wide(0, 150, signed=False)]), log_ndtr, 3.5),
+    "exp_product": (pairs([even(-26, 26), wide(-3, 3)], [RANDOM.uniform(-26, 26, 300), RANDOM.uniform(-0.7, 0.7, 300)]),
+                    lambda x, y: mpmath.exp(x * y), 1.0),
+    "gamma": (np.concatenate([even(0, 20), even(-20, 172), wide(-300, 0)]), mpmath.gamma, 6.0),
+    "i0": (np.concatenate([even(-12, 12), wide(-300, 2.85)]), lambda x: mpmath.besseli(0, x), 4.0),
+    "i0e": (np.concatenate([even(-12, 12), wide(-300, 12)]), lambda x: scaled_bessel(0, x), 4.0),
+    "i1": (np.concatenate([even(-12, 12), wide(-300, 2.85)]), lambda x: mpmath.besseli(1, x), 4.0),
+    "i1e": (np.concatenate([even(-12, 12), wide(-300, 12)]), lambda x: scaled_bessel(1, x), 4.0),
     "cbrt": (REALS, lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)), 0.6),
     "hypot": (pairs([REALS], [RANDOM.permutation(REALS)]), mpmath.hypot, 1.1),
     "power": (pairs([even(0, 3), wide(-300, 300, signed=False), 1 + wide(-15, -1) / 2, wide(-44, 38, signed=False)],

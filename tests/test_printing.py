@@ -302,8 +302,9 @@ def test_latex_of_every_operation_renders():
 def test_every_operation_prints_its_name_or_sign():
     for node in every_row():
         entry = ROWS[node.op]
-        assert (entry.infix or {"square": "**2", "cast": "astype", "mask": "where", "logical_and": "&",
-                                 "logical_or": "|", "logical_not": "~"}.get(node.op, node.op)) in text(node)
+        assert (entry.infix or {"square": "**2", "cast": "astype", "mask": "where", "exp_product": "exp",
+                                 "logical_and": "&", "logical_or": "|",
+                                 "logical_not": "~"}.get(node.op, node.op)) in text(node)
 
 
 def assert_balanced(source):

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from functools import cache
 
 from ..machine import Routine
-from . import circular, errorfunction, exponential, gamma, logarithm, powers
+from . import bessel, circular, errorfunction, exponential, gamma, logarithm, powers
 from .scalar import Code, Value
 
 # name of the row -> (parameters, function of a Code and the parameters)
 FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "exp": ("x", exponential.exp),
+    "exp_product": ("xy", exponential.exp_product),
     "exp2": ("x", exponential.exp2),
     "expm1": ("x", exponential.expm1),
     "tanh": ("x", exponential.tanh),
@@ -47,11 +48,20 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Value]]] = {
     "erf": ("x", errorfunction.erf),
     "erfc": ("x", errorfunction.erfc),
     "erfinv": ("x", errorfunction.erfinv),
+    "erfcinv": ("x", errorfunction.erfcinv),
+    "erfcx": ("x", errorfunction.erfcx),
+    "ndtr": ("x", errorfunction.ndtr),
+    "log_ndtr": ("x", errorfunction.log_ndtr),
+    "gamma": ("x", gamma.gamma),
     "gammaln": ("x", gamma.gammaln),
     "digamma": ("x", gamma.digamma),
     "polygamma1": ("x", gamma.polygamma1),
     "polygamma2": ("x", gamma.polygamma2),
     "polygamma3": ("x", gamma.polygamma3),
+    "i0": ("x", bessel.i0),
+    "i0e": ("x", bessel.i0e),
+    "i1": ("x", bessel.i1),
+    "i1e": ("x", bessel.i1e),
     "logaddexp": ("xy", logarithm.logaddexp),
 }
 
@@ -65,7 +75,8 @@ DOMAINS: dict[str, Callable[..., Value]] = {
 }
 
 # Computed in float64 whatever their dtype.
-IN_DOUBLE = {"gammaln", "digamma", "polygamma1", "polygamma2", "polygamma3"}
+IN_DOUBLE = {"erfcinv", "i0", "i0e", "i1", "i1e", "gamma", "gammaln", "digamma", "polygamma1", "polygamma2",
+             "polygamma3"}
 
 
 @cache

@@ -72,7 +72,7 @@ def tables() -> dict[str, dict[str, list[float]]]:
     import mpmath
 
     with mpmath.workdps(60):
-        families = (_exponential, _logarithm, _circular, _powers, _error, _gamma)
+        families = (_exponential, _logarithm, _circular, _powers, _error, _gamma, _bessel)
         return {name: formats for family in families for name, formats in family(mpmath).items()}
 
 
@@ -153,7 +153,19 @@ def _error(mp: Any) -> dict[str, dict[str, list[float]]]:
 
     ranges = [(1 / mp.sqrt(w) - mp.mpf("0.28125"), mp.mpf("0.11875")) for w in (38, 17)]
     near = [(mp.mpf(-1), mp.mpf(a - 4) / (a + 4)) for a in (28, 11)]
+    tail = (1 / mp.sqrt(mp.mpf(746)) - mp.mpf("0.1"), 1 / mp.sqrt(mp.mpf(36)) - mp.mpf("0.1"))
+
+    def in_tail(v: Any) -> Any:
+        return inverse((v + mp.mpf("0.1")) ** -2) * (v + mp.mpf("0.1"))
+
+    def asymptotic(t: Any) -> Any:
+        """a erfcx(a) as a function of t = 1/a^2."""
+        a = 1 / mp.sqrt(abs(t))
+        return a * mp.exp(a**2) * mp.erfc(a) if a < 40 else mp.hyp2f0(1, 0.5, -abs(t)) / mp.sqrt(mp.pi)
+
     return {
+        "ERFINV_TAIL": {"float64": [float(c) for c in fit(in_tail, *tail, 24)]},     # towards 1 - 1e-308
+        "ERFCX_FAR": _both(asymptotic, mp.mpf(10) ** -12, mp.mpf("0.0101"), (9, 4)),
         # about the middle of their ranges, w = 3.125 and 1/sqrt(w) = 0.28125, where powers are small
         "ERFINV": _both(lambda v: inverse(abs(v + mp.mpf("3.125"))), mp.mpf("-3.125"), mp.mpf("3.125"), (24, 9)),
         "ERFINV_FAR": _each(far, ranges, (27, 10)),
@@ -175,8 +187,14 @@ def _gamma(mp: Any) -> dict[str, dict[str, list[float]]]:
 
         return in_inverse(rest, 8)
 
+    def stirling(t: Any) -> Any:
+        z = 1 / t
+        return mp.exp(mp.loggamma(z) - (z - mp.mpf("0.5")) * mp.log(z) + z)
+
     root = mp.findroot(mp.digamma, mp.mpf("1.46"))
     return {
+        "GAMMA_NEAR": {"float64": [float(c) for c in fit(lambda d: mp.gamma(2 + d), -0.751, 0.501, 22)]},
+        "GAMMA_FAR": {"float64": [float(c) for c in fit(stirling, mp.mpf("0.0055"), top * 8, 15)]},
         "DIGAMMA_ROOT": {"float64": split(root, "float64", 53)},
         "DIGAMMA_NEAR": {"float64": [float(c) for c in fit(
             lambda d: mp.digamma(d + 1.5) / (d + 1.5 - root), mp.mpf("-0.501"), mp.mpf("0.501"), 22)]},
@@ -188,6 +206,24 @@ def _gamma(mp: Any) -> dict[str, dict[str, list[float]]]:
         "POLYGAMMA2": {"float64": polygamma(2, 1, 1)},
         "POLYGAMMA3": {"float64": polygamma(3, 2, 3)},
     }
+
+
+def _bessel(mp: Any) -> dict[str, dict[str, list[float]]]:
+    middle = mp.mpf("0.0625")
+    result = {}
+    for order in (0, 1):
+        def near(t: Any, order: int = order) -> Any:
+            root = mp.sqrt(abs(t))
+            return mp.besseli(order, 2 * root) / root**order
+
+        def far(v: Any, order: int = order) -> Any:
+            x = 1 / (v + middle)
+            return mp.sqrt(x) * mp.exp(-x) * mp.besseli(order, x)
+
+        first, second = fit(near, mp.mpf(10) ** -20, mp.mpf("16.01"), 21), fit(far, -middle, middle * 1.001, 24)
+        result |= {f"I{order}": {"float64": list(map(float, first))},
+                   f"I{order}_FAR": {"float64": list(map(float, second))}}
+    return result
 
 
 def write(path: Path) -> None:

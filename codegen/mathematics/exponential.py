@@ -62,6 +62,13 @@ def exp(code: Code, x: Value) -> Value:
     return exp_of(code, x)
 
 
+def exp_product(code: Code, x: Value, y: Value) -> Value:
+    """e^(xy), with the rounding error of the product where that is finite."""
+    p = x * y
+    low = code.fma(x, y, -p)
+    return exp_of(code, p, code.where(abs(p) < 1000.0, low, 0.0))
+
+
 def exp2(code: Code, x: Value) -> Value:
     x = clamp(code, x, *((-1080.0, 1025.0) if x.dtype == "float64" else (-155.0, 129.0)))
     n, bits = nearest(code, x, 1.0, 2 * BIAS[x.dtype])

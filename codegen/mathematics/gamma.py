@@ -1,4 +1,4 @@
-"""gammaln, digamma and its first three derivatives, in float64.
+"""gamma, its logarithm, digamma and its first three derivatives, in float64.
 
 Large arguments: Stirling's series in 1/x^2. Small ones are moved up (or, for gammaln, next to 2) by the recurrence
 gamma(x + 1) = x gamma(x); negative ones are reflected, with sin and cot of pi x from the exact distance to an integer.
@@ -10,7 +10,9 @@ import math
 
 from . import tables
 from .circular import turned
+from .exponential import exp_of
 from .logarithm import log
+from .powers import power_of_positive
 from .scalar import Code, Value
 
 LARGE = 8.0
@@ -116,3 +118,26 @@ def gammaln(code: Code, x: Value) -> Value:
     reflected = log(code, math.pi / (a * s)) - result
     result = code.where((x < 0.0) & (a > 2.0**-100), reflected, result)
     return code.where(a.equals(math.inf), math.inf, result)
+
+
+def _positive_gamma(code: Code, x: Value) -> Value:
+    """gamma(x) for x > 0; large ones by x^(x/2 - 1/4) e^-x S(1/x) x^(x/2 - 1/4), which overflows as gamma does."""
+    d, product, up = _moved_next_to_two(code, x)
+    series = code.horner(tables.GAMMA_NEAR[x.dtype], d)
+    near = code.where(up, series / product, series * product)
+    a = code.where(x < LARGE, LARGE, code.where(x > 172.0, 172.0, x))
+    half = power_of_positive(code, a, 0.5 * (a - 0.5))
+    far = half * (exp_of(code, -a) * code.horner(tables.GAMMA_FAR[x.dtype], 1.0 / a)) * half
+    return code.where(x < LARGE, near, far)
+
+
+def gamma(code: Code, x: Value) -> Value:
+    """For x < 0 by gamma(x) gamma(-x) = -pi / (x sin(pi x)); NaN at negative integers."""
+    a = abs(x)
+    result = _positive_gamma(code, a)
+    _, s, _ = turned(code, x)
+    half = 0.5 * code.apply("floor", a)
+    sign = code.where(code.apply("floor", half).equals(half), -1.0, 1.0)
+    reflected = code.where(s > 0.0, sign * (math.pi / (a * s)) / result, math.nan)
+    result = code.where((x < 0.0) & (a > 2.0**-100), reflected, result)
+    return code.where(a < 2.0**-100, 1.0 / x, code.where(x.equals(-math.inf), math.nan, result))

@@ -48,7 +48,7 @@ def long_log(code: Code, x: Value) -> Pair:
     return _fast_sum(high, low)
 
 
-def _power_of_positive(code: Code, x: Value, y: Value) -> Value:
+def power_of_positive(code: Code, x: Value, y: Value) -> Value:
     """x^y for 0 < x < inf and finite y."""
     log, log_low = long_log(code, x)
     product, low = _product(code, y, log)
@@ -56,7 +56,7 @@ def _power_of_positive(code: Code, x: Value, y: Value) -> Value:
     return exp_of(code, product, code.where(abs(product) < 1000.0, low, 0.0))
 
 
-def _short_power_of_positive(code: Code, x: Value, y: Value) -> Value:
+def _shortpower_of_positive(code: Code, x: Value, y: Value) -> Value:
     """The same, good to half the digits of float64."""
     return exp_of(code, y * log_with_exponent(code, *exponent_and_excess(code, x)))
 
@@ -67,7 +67,7 @@ def power(code: Code, x: Value, y: Value) -> Value:
     grows = (a > 1.0) ^ (y < 0.0)
     limit = code.where(a.equals(1.0), 1.0, code.where(grows, math.inf, 0.0))    # y infinite, or x 0 or infinite
     regular = (abs(y) < math.inf) & (a > 0.0) & (a < math.inf)
-    finite = _power_of_positive(code, a, y) if code.double else code.in_double(_short_power_of_positive, a, y)
+    finite = power_of_positive(code, a, y) if code.double else code.in_double(_shortpower_of_positive, a, y)
     magnitude = code.where(regular, finite, limit)
     whole = code.apply("floor", y).equals(y)
     halved = y * 0.5
