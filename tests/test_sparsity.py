@@ -167,7 +167,11 @@ def test_how_a_pattern_reads():
     assert repr(pattern) == "Sparsity(4 x 4, 10 entries on the diagonals -1, 0, 1)"
     assert str(pattern) == "xx..\nxxx.\n.xxx\n..xx"
     assert repr(pattern.coloring()) == "Coloring(3 colors of 4 columns)"
-    lines = pattern.spy().get_lines()
+
+
+def test_a_picture_of_a_pattern():
+    pytest.importorskip("matplotlib").use("Agg")
+    lines = pb.sparsity(residual, np.zeros(4)).spy().get_lines()
     assert len(lines[0].get_xdata()) == 10
 
 
