@@ -28,6 +28,7 @@ from .from_sympy import from_sympy
 from .implicit import fixed_point, root
 from .jacobian import hessian, jacfwd, jacobian, jacrev, linearize
 from .node import FUNCTIONS
+from .smoothness import smoothness
 from .sparsity import sparsity
 from .to_sympy import to_sympy
 from .vmap import vmap
@@ -70,7 +71,7 @@ _SYMPY: dict[str, Any] = {f.__name__: f for f in (from_sympy, to_sympy)}
 
 _DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (
     check_grads, checkpoint, custom_jvp, custom_vjp, differentiable, fixed_point, hessian, jacfwd, jacobian, jacrev,
-    linearize, root, sparsity, vmap)}
+    linearize, root, smoothness, sparsity, vmap)}
 
 PUBLIC: dict[str, Any] = {
     **_CONTROL,

@@ -132,12 +132,12 @@ def _slope_of_root(node: Expr) -> Expr:
     """1 / (2 sqrt x). The root of a sum of squares, such as a norm, has derivative 0 where it is 0, not 0 * inf."""
     slope = adjoint.partial(node, 0)
     assert slope is not None
-    if node.dtype.kind == "c" or not _is_sum_of_squares(node.args[0]):
+    if node.dtype.kind == "c" or not is_sum_of_squares(node.args[0]):
         return slope
     return masked(elementwise("not_equal", node, zeros_like(node)), slope)
 
 
-def _is_sum_of_squares(x: Expr) -> bool:
+def is_sum_of_squares(x: Expr) -> bool:
     """Whether `x` is by form a sum of squares, so that its derivative is 0 wherever it is 0."""
     todo = [x]
     while todo:

@@ -14,6 +14,7 @@ import numpy as np
 from . import index_sets, ops
 from .branch import Branch
 from .index_sets import Piece, placed, repeated, reshaped, selected, sliced, union
+from .library import ROUTINES, results_of
 from .loop import Loop
 from .node import FUNCTIONS, Expr, toposort
 
@@ -225,6 +226,14 @@ def _branch(node: Expr, parts: list[Pieces]) -> list[Pieces]:
     return [union(column) for column in zip(*bodies, strict=True)]
 
 
+def _library(node: Expr, parts: list[Pieces]) -> list[Pieces]:
+    """Every element of a result depends on the whole operands, at the same place of the batch."""
+    core = ROUTINES[node.attrs[0]].core
+    batch = list(range(node.args[0].ndim - core[0]))
+    known = union(selected(pieces, batch, a.ndim) for pieces, a in zip(parts, node.args, strict=True))
+    return [repeated(known, batch, result.shape) for result in results_of(node)]
+
+
 def _pack(node: Expr, parts: list[Pieces]) -> list[Pieces]:
     return parts
 
@@ -233,5 +242,5 @@ _RULES: dict[str, Callable[[Expr, list[Any]], Any]] = {
     "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose, "slice": _slice, "place": _place,
     "update": _update, "concat": _concat, "gather": _gather, "scatter": _scatter, "reduce": _reduce,
     "contract": _contract, "recurrence": _recurrence, "softmax": _along_axes, "logsumexp": _along_axes,
-    "loop": _loop, "branch": _branch, "pack": _pack,
+    "loop": _loop, "branch": _branch, "pack": _pack, "library": _library,
 }

@@ -89,6 +89,7 @@ CASES = {
     "steps in a loop": (lambda x: pb.fori_loop(0, 3, lambda i, u: u + 0.1 * (pb.roll(u, 1) - u), x), VECTOR),
     "pointwise loop": (lambda x: pb.fori_loop(0, 50, lambda i, u: u - 0.1 * u**3, x), VECTOR),
     "constant": (lambda x: pb.stop_gradient(x) * 2.0 + x[0] * 0 + x[:1], VECTOR),
+    "a solve for each row": (lambda x: pb.linalg.solve(np.eye(2) + 1, x.reshape(4, 3, 2)[..., None] ** 2), MATRIX),
     "map over rows": (lambda x: pb.vmap(lambda r: pb.sum(r**2) * r)(x), MATRIX),
 }
 WIDER = {                               # where what counts as any is more than what is
