@@ -19,6 +19,7 @@ import numpy as np
 
 from .errors import PullbackError
 from .size import Dim, Size
+from .unrolled import count_node
 
 Shape = tuple  # of Dim
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -254,8 +255,10 @@ def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = Non
             found.lines = ()
             _table[key] = found
     if len(found.lines) < 3:
-        line = user_line()
+        line, entry = _user_call()
         if line and line not in found.lines:
+            if not found.lines:
+                count_node(line, entry)
             found.lines = (*found.lines, line)
     return found
 
@@ -327,12 +330,18 @@ def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
 
 def user_line() -> str:
     """file:line of the nearest caller outside the package."""
-    frame = sys._getframe(1)
+    return _user_call()[0]
+
+
+def _user_call() -> tuple[str, str]:
+    """file:line of the nearest caller outside the package, and the file of the package that it called."""
+    frame, entry = sys._getframe(1), ""
     while frame is not None:
+        name = frame.f_code.co_filename
         if not is_own(frame):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
+            return f"{name}:{frame.f_lineno}", entry
+        frame, entry = frame.f_back, name  # type: ignore[assignment]
+    return "", entry
 
 
 def is_own(frame: FrameType) -> bool:

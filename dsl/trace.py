@@ -19,6 +19,7 @@ from .primitives import cast, transpose
 from .size import Dim, Guards, Size, tracing
 from .stable import Change, stabilised, switched
 from .surface import as_expr, size_value, specialize
+from .unrolled import watching_unrolled
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def trace(
         symbols.append(tuple(dims))
         leaves.append(transpose(variable, tuple(reversed(range(len(dims))))) if kind.order == "F" else variable)
     try:
-        with tracing(guards), switched(stable) as changes:
+        with tracing(guards), watching_unrolled(), switched(stable) as changes:
             built = build(leaves)
             found, structure = nest.flatten(built)
             paths = nest.leaf_names(built, "")

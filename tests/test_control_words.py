@@ -54,3 +54,46 @@ def test_a_slice_that_leaves_the_array_raises() -> None:
     for program in (moving, pb.grad(moving)):
         with pytest.raises(IndexError, match="8 elements"):
             pb.compile(program)(x, 7)
+
+
+def test_a_long_python_loop_warns_once_with_its_line() -> None:
+    def f(x: Any, turns: int = 2000) -> Any:
+        for _ in range(turns):
+            x = pb.sin(x) * 1.01 + 0.1          # the line that the warning names
+        return x
+
+    line = f.__code__.co_firstlineno + 2
+    with pytest.warns(UserWarning, match=f"{line}.*fori_loop or pb.scan") as caught:
+        pb.compile(f).lower(0.5)
+    assert len(caught) == 1
+
+
+def test_long_programs_without_a_long_loop_do_not_warn(recwarn: pytest.WarningsRecorder) -> None:
+    def short(x: Any) -> Any:
+        for _ in range(30):
+            x = pb.tanh(x * 1.01)
+        return pb.sum(pb.fori_loop(0, 10_000, lambda i, c: pb.sin(c) * 1.01, x))
+
+    pb.compile(pb.value_and_grad(short)).lower(np.ones(3))
+    code = "\n".join(f"    x = pb.sin(x) * {k}.5" for k in range(3000))
+    space: dict[str, Any] = {"pb": pb}
+    exec(compile(f"def straight(x):\n{code}\n    return x", "straight.py", "exec"), space)
+    pb.compile(space["straight"]).lower(0.5)
+    assert not recwarn.list
+
+
+def test_a_python_loop_over_a_static_range_is_written_out() -> None:
+    def f(x: Any) -> Any:
+        for k in range(1, 4):
+            x = x**k + x
+        for row in x:
+            x = x + row
+        return pb.sum(x)
+
+    x = np.array([0.3, 0.7])
+    y = x
+    for k in range(1, 4):
+        y = y**k + y
+    for row in y.copy():
+        y = y + row
+    np.testing.assert_allclose(pb.compile(f)(x), np.sum(y), rtol=1e-14)
