@@ -93,6 +93,77 @@ def test_the_third_derivative_of_x_to_the_power_of_8() -> None:
     np.testing.assert_allclose(pb.grad(pb.grad(pb.grad(pb.grad(f))))(1.1), 8 * 7 * 6 * 5 * 1.1**4, rtol=1e-12)
 
 
+def test_sixty_steps_of_plasticity_that_read_what_the_step_before_wrote() -> None:
+    """A return map of one dimension with isotropic hardening: stress, plastic strain and hardening are carried, read
+    and written in every step, and a step yields or does not.
+    """
+    strains = 0.02 * np.sin(np.linspace(0, 3 * np.pi, 60))
+
+    def steps(p: Any, where: Callable[..., Any], absolute: Callable[..., Any], sign: Callable[..., Any]) -> Callable:
+        modulus, hardening, strength = p[0], p[1], p[2]
+
+        def step(state: tuple, strain: Any) -> tuple:
+            plastic, alpha, work = state
+            trial = modulus * (strain - plastic)
+            excess = absolute(trial) - (strength + hardening * alpha)
+            slip = where(excess > 0, excess, 0.0) / (modulus + hardening)
+            plastic = plastic + slip * sign(trial)
+            stress = modulus * (strain - plastic)
+            return plastic, alpha + slip, work + stress * stress
+
+        return step
+
+    def f(p: Any) -> Any:
+        step = steps(p, pb.where, pb.abs, pb.sign)
+        return pb.scan(lambda s, e: (step(s, e), None), (0.0, 0.0, 0.0), strains)[0][2]
+
+    def plain(p: np.ndarray) -> float:
+        state = (0.0, 0.0, 0.0)
+        for strain in strains:
+            state = steps(p, np.where, np.abs, np.sign)(state, strain)
+        return float(state[2])
+
+    p = np.array([200.0, 20.0, 0.7])
+    assert plain(p) < plain(np.array([200.0, 20.0, 100.0])) / 2          # it does yield
+    agree(f, plain, p, rtol=1e-6)
+
+
+def test_second_derivatives_in_compiled_code() -> None:
+    def f(x: Any) -> Any:
+        return pb.sum(pb.fori_loop(0, 4, lambda i, c: pb.sin(c) * x + c * c[0], x) ** 2)
+
+    x, h = 0.2 + 0.5 * rng.random(3), 1e-5
+    got = pb.compile(pb.hessian(f))(x)
+    gradient = pb.compile(pb.grad(f))
+    numeric = np.stack([(gradient(x + h * e) - gradient(x - h * e)) / (2 * h) for e in np.eye(3)])
+    np.testing.assert_allclose(got, numeric, rtol=1e-6)
+    np.testing.assert_allclose(got, got.T, rtol=1e-10)
+
+
+def test_the_gradient_with_respect_to_the_elements_of_a_scan() -> None:
+    def f(xs: Any) -> Any:
+        c, ys = pb.scan(lambda c, x: (c * pb.cos(x) + x, c * x), 1.0, xs)
+        return c + pb.sum(ys)
+
+    def plain(xs: np.ndarray) -> float:
+        c, total = 1.0, 0.0
+        for x in xs:
+            c, total = c * np.cos(x) + x, total + c * x
+        return c + total
+
+    agree(f, plain, rng.random(6))
+
+
+def test_a_loop_that_takes_too_many_turns_raises_and_its_gradient_too() -> None:
+    def f(x: Any, most: int) -> Any:
+        return pb.while_loop(lambda c: c < 100.0, lambda c: c * 1.5, x, max_steps=most)
+
+    assert pb.grad(lambda x: f(x, 12))(1.0) == 1.5**12
+    for derived in (lambda x: x, pb.grad, lambda f: lambda x: pb.jvp(f, (x,), (1.0,))):
+        with pytest.raises(IndexError, match="max_steps=11"):
+            derived(lambda x: f(x, 11))(1.0)
+
+
 def test_an_integer_made_in_a_loop_has_no_derivative_and_says_so() -> None:
     with pytest.raises(pb.NotDifferentiable):
         pb.grad(lambda x: pb.fori_loop(0, 3, lambda i, c: pb.floor(x) + c, 0.0))(1.5)
