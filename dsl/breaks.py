@@ -110,6 +110,6 @@ TIED_LEAST = Break(KINK, "two elements of {x} are both the least", says="ties sh
                    instead="-pb.logsumexp(-{x}/width)*width")
 ZERO_NORM = Break(KINK, "all of {x} are 0", (0.0,), (0.0,), says="0", instead="pb.sqrt(pb.sum({x}**2) + eps**2)")
 SINGULAR = Break(POLE, "the matrix {x} is singular")
-SOLVED = Break(POLE, "the derivative of the residual is singular", says="none: it cannot be solved, and raises")
+SOLVED = Break(POLE, "the derivative of the residual is singular", says="none: NaN, or an error")
 EQUAL_VALUES = Break(POLE, "two eigenvalues or singular values of {x} are equal", says="that of the formula")
 UNORDERED = Break(KINK, "two elements of {x} that are neighbours in order are equal", says="that of the order found")

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import krylov
+from . import krylov, linalg_rules
+from .arguments import at_most
+from .basis import jacobians_of
 from .errors import PullbackError
+from .krylov import Product
+from .loop import bound
 from .node import Expr, rebuild, rewrite
 from .primitives import cast, concat, elementwise, full, reshape, slice_
 from .size import Dim, product
 
 _ITERATIVE = {"gmres": krylov.gmres, "cg": krylov.cg, "iteration": krylov.iteration}
-LINEAR_SOLVERS = ("auto", *_ITERATIVE)
+LINEAR_SOLVERS = ("auto", "dense", *_ITERATIVE)
 _STEPS = {"gmres": 200, "cg": 10000, "iteration": 10000}
+_DENSE = 128                      # unknowns, up to which a matrix is written out
 _EXACT = 64                        # units of rounding that a residual may have
 
 
@@ -40,9 +45,21 @@ def solved(variables: Sequence[Expr], products: Sequence[Expr], right: Sequence[
     b = layout.joined(right)
     if layout.is_single:
         return layout.parts(elementwise("divide", b, product_with(full(b.shape, 1, b.dtype))))
-    solver = "gmres" if how.solver == "auto" else how.solver
+    solver = how.solver
+    if solver == "auto":
+        solver = "dense" if at_most(b.shape[0], _DENSE) else "gmres"
+    if solver == "dense":
+        return layout.parts(_dense(product_with, b))
     tol = _EXACT * float(np.finfo(b.dtype).eps)
     return layout.parts(_ITERATIVE[solver](product_with, b, tol, _STEPS[solver]))
+
+
+def _dense(product_with: Product, b: Expr) -> Expr:
+    """By LU factors of the matrix, whose columns are the products with unit vectors; NaN where it is singular."""
+    unit = bound(b.dtype, b.shape)
+    (matrix,) = jacobians_of([product_with(unit)], [unit], "fwd")
+    x = linalg_rules.solve(matrix, reshape(b, (*b.shape, 1)))
+    return reshape(x, b.shape)
 
 
 class Layout:

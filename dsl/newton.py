@@ -28,7 +28,7 @@ def fixed_point(run: Run, starts: Sequence[Expr], tol: Expr, max_steps: int) -> 
         return ~FUNCTIONS["all"](FUNCTIONS["abs"](states[1] - states[0]) <= _bound(states[0], tol))
 
     x = layout.joined(starts)
-    what = "fixed_point has not converged, it"
+    what = "fixed_point has not converged: it"
     found = repeat(None, [x, layout.joined(run(layout.parts(x)))], turn, apart, max_steps, "none", what)
     return layout.parts(found.item("carry", 1))
 
@@ -45,11 +45,12 @@ def newton(run: Run, starts: Sequence[Expr], tol: Expr, max_steps: int, how: Lin
     def turn(index: Expr, states: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
         x, value, _ = states
         step = _step(run, layout, x if method == "newton" else x0, value, how)
+        step = FUNCTIONS["where"](FUNCTIONS["all"](value == 0), 0.0, step)         # the matrix may be singular there
         near = FUNCTIONS["all"](FUNCTIONS["abs"](step) <= _bound(x, tol))
         x = _damped(residual, x, step, value, near)
         return [x, residual(x), near], ()
 
-    what = f"root has not converged, {method}"
+    what = f"root has not converged: {method}"
     start = [x0, residual(x0), full((), False, bool)]
     return layout.parts(repeat(None, start, turn, lambda s: ~s[2], max_steps, "none", what).item("carry", 0))
 
