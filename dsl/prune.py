@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from .branch import Branch, branch
 from .loop import Body, Loop
@@ -18,7 +19,7 @@ def pruned(roots: Sequence[Expr]) -> list[Expr]:
     order = toposort(roots)
     if not any(n.op in ("loop", "branch") for n in order):
         return list(roots)
-    roots = merged(roots)
+    roots = merged(roots, inside=True)
     order = toposort(roots)
     live = set(roots)
     wanted: dict[Expr, set[int]] = {}
@@ -61,41 +62,57 @@ def _rebuilt(roots: Sequence[Expr], slim: dict[Expr, Slim]) -> list[Expr]:
 
 
 # ---- loops that are alike ---------------------------------------------------------------------------------------
-def merged(roots: Sequence[Expr]) -> list[Expr]:
-    """`roots` with loops that differ in what they stack alone made one: the value's, and that of a derivative."""
-    order = toposort(roots)
-    groups: dict[tuple, dict[Expr, None]] = {}
-    for node in order:
-        if node.op == "loop":
-            groups.setdefault(_all_but_stacked(node), {})[node] = None
-    bodies: dict[Expr, Body] = {}
+def merged(roots: Sequence[Expr], inside: bool = False) -> list[Expr]:
+    """`roots` with loops that differ in what they stack alone made one: the value's, and that of a derivative; with
+    `inside` also those that differ in what loops inside them stack.
+    """
+    groups: dict[tuple, dict[Expr, Body]] = {}
+    for outer in _groups([n for n in toposort(roots) if n.op == "loop"], _frame):
+        for node, body in _with_merged_bodies(outer, inside).items():
+            groups.setdefault((_frame(node), *map(id, body.results), id(body.test)), {})[node] = body
+    bodies: dict[Expr, tuple[Body, Body]] = {}
     for group in groups.values():
         if len(group) > 1:
-            stacked = dict.fromkeys(value for node in group for value in node.attrs[0].stacked)
-            one = replace(next(iter(group)).attrs[0], stacked=tuple(stacked))
-            for node in group:
-                bodies[node] = one
+            stacked = dict.fromkeys(value for body in group.values() for value in body.stacked)
+            one = replace(next(iter(group.values())), stacked=tuple(stacked))
+            bodies.update({node: (body, one) for node, body in group.items()})
 
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
         if node in bodies:
-            return make("loop", args, (bodies[node], node.attrs[1]))
+            return make("loop", args, (bodies[node][1], node.attrs[1]))
         if node.op == "item" and node.args[0] in bodies:
-            before, after = Loop(node.args[0]), Loop(args[0])
-            kind, k = before.kind_of(node.attrs[0])
+            own, one = bodies[node.args[0]]
+            kind, k = Loop(node.args[0]).kind_of(node.attrs[0])
             if kind == "stacked":
-                k = list(map(id, bodies[node.args[0]].stacked)).index(id(before.body.stacked[k]))
-            return after.item(kind, k)
+                k = list(map(id, one.stacked)).index(id(own.stacked[k]))
+            return Loop(args[0]).item(kind, k)
         return rebuild(node, args)
 
     return rewrite(roots, rule) if bodies else list(roots)
 
 
-def _all_but_stacked(node: Expr) -> tuple:
-    """What tells loops apart that are not one."""
+def _frame(node: Expr) -> tuple:
+    """What tells loops apart, whatever they compute."""
     body, count = node.attrs
-    test = () if body.test is None else (body.test,)
-    parts = (node.args, (body.index,), body.carries, body.operands, body.results, test)
-    return (*(tuple(map(id, part)) for part in parts), frozen(count), frozen(body.limit))
+    parts = (node.args, (body.index,), body.carries, body.operands)
+    return (*(tuple(map(id, part)) for part in parts), body.test is None, frozen(count), frozen(body.limit))
+
+
+def _groups(nodes: Sequence[Expr], key: Callable[[Expr], tuple]) -> list[list[Expr]]:
+    found: dict[tuple, list[Expr]] = {}
+    for node in nodes:
+        found.setdefault(key(node), []).append(node)
+    return list(found.values())
+
+
+def _with_merged_bodies(nodes: Sequence[Expr], inside: bool) -> dict[Expr, Body]:
+    """The bodies of loops over the same variables, with `inside` the loops that they have in common merged."""
+    bodies = [node.attrs[0] for node in nodes]
+    if len(nodes) == 1 or not inside:
+        return dict(zip(nodes, bodies, strict=True))
+    rest = iter(merged([root for body in bodies for root in body.roots()], inside))
+    return {node: body.with_roots(list(islice(rest, len(body.roots()))))
+            for node, body in zip(nodes, bodies, strict=True)}
 
 
 # ---- loops and branches -----------------------------------------------------------------------------------------

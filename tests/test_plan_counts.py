@@ -333,3 +333,19 @@ def test_half_steps_on_two_fields_and_their_adjoint_overwrite_both():
     assert [len(loop.steps) for loop in loops] == [2, 3]
     arrays = [b for b in program.buffers.values() if b.kind == "temp" and len(b.shape) == 2]
     assert len(arrays) == 2
+
+
+def test_value_and_gradient_run_a_loop_in_a_loop_once():
+    """The derivative's loop stacks what the inner one passed through; else it is the value's."""
+    def loss(u, v):
+        def step(_, uv):
+            u, v = uv
+            v = pb.fori_loop(0, 3, lambda _, v: v + 0.1 * u * pb.roll(v, 1) ** 2, v)
+            return u * v, v
+
+        return pb.sum(pb.fori_loop(0, 4, step, (u, v))[0])
+
+    x = np.linspace(0.5, 1, 9)
+    program = plan_of(pb.value_and_grad(loss, argnums=(0, 1)), x, x[::-1].copy())
+    loops = [s for s in program.steps if isinstance(s, Loop)]
+    assert len(loops) == 2 and sorted(loop.backwards for loop in loops) == [False, True]
