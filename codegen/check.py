@@ -162,7 +162,7 @@ def _check_routine(program: Program, step: Library) -> None:
     assert len(shapes) == len(step.operands) and len(results) <= len(step.targets), f"{step.name}: operands"
     for (name, _), shape in zip(step.operands + step.targets, shapes + results, strict=False):
         _check_dims(program, shape, step.name)
-        held = program.buffers[name].shape
+        held = program.buffers[name].dims
         assert size.same(size.product(held), size.product(shape)), f"{step.name}: {name} has {held}, not {shape}"
     _check_dims(program, [*step.attr("batch"), step.attr("flops")], step.name)  # type: ignore[list-item, misc]
 

@@ -1,7 +1,8 @@
 """Graph to graph: every complex node becomes a pair of real ones, so that what follows knows real numbers only.
 
 A complex input is read as a real array with a last axis of two, which is what its memory is. Results stay pairs; both
-parts are written into one buffer, side by side. Loops and branches carry pairs.
+halves are written into one buffer, side by side. Loops and branches carry pairs. Library routines read and
+write complex numbers as they lie in memory.
 """
 
 from __future__ import annotations
@@ -14,36 +15,25 @@ import numpy as np
 
 from ..dsl import primitives
 from ..dsl.branch import Branch
-from ..dsl.loop import Body, bound, repeat
+from ..dsl.library import results_of
+from ..dsl.loop import Loop, bound, repeat
 from ..dsl.node import Expr, make, rebuild, toposort
 from ..dsl.primitives import part_dtype
 from ..dsl.surface import constant, size_value
 from .complex_rows import PAIR_ROWS, Pair, multiply, row, whole
+from .halves import halves, in_memory, is_complex, parts_of
+from .library import canonical
 
-Result = tuple[Expr, ...]            # the node of a real result, or both parts of a complex one
+Result = tuple[Expr, ...]            # one node, or two that share a buffer
 
 
 def split(roots: Sequence[Expr]) -> list[Result]:
-    """`roots` without complex nodes."""
+    """`roots` without complex nodes: of a complex one what it is in memory, or both halves of that."""
     if not _has_complex(roots):
         return [(r,) for r in roots]
     splitter = Splitter()
     splitter.walk(roots)
-    return [splitter.result(r) for r in roots]
-
-
-def in_memory(node: Expr) -> Expr:
-    """An input or captured array as it lies in memory: of complex numbers a real array with a last axis of two."""
-    if not is_complex(node):
-        return node
-    dtype, shape = part_dtype(node.dtype), (*node.shape, 2)
-    if node.op == "const":
-        return constant(np.ascontiguousarray(node.attrs[0].array).view(dtype).reshape(shape))
-    return make("var", (), node.attrs, dtype, shape)
-
-
-def is_complex(node: Expr) -> bool:
-    return node.dtype is not None and node.dtype.kind == "c"
+    return [splitter.stored(r) for r in roots]
 
 
 def _has_complex(roots: Sequence[Expr]) -> bool:
@@ -63,6 +53,7 @@ class Splitter:
     def __init__(self) -> None:
         self.reals: dict[Expr, Expr] = {}
         self.pairs: dict[Expr, Pair] = {}
+        self.whole: dict[Expr, Expr] = {}            # complex nodes that lie in memory, both parts side by side
         self.places: dict[Expr, list[int]] = {}      # of loops and branches: where each result has gone
 
     def walk(self, roots: Sequence[Expr]) -> None:
@@ -82,6 +73,12 @@ class Splitter:
         re, im = self.pairs[node]
         return whole(re, im), whole(im, re)
 
+    def stored(self, node: Expr) -> Result:
+        """What is to be stored for a node, in one buffer."""
+        if not is_complex(node):
+            return (self.reals[node],)
+        return (self.whole[node],) if node in self.whole else halves(*self.both(node))
+
     def pair(self, node: Expr) -> Pair:
         return self.pairs[node] if is_complex(node) else (self.reals[node], None)
 
@@ -99,6 +96,8 @@ class Splitter:
             return self._loop(node)
         if node.op == "branch":
             return self._branch(node)
+        if node.op == "library":
+            return self._library(node)
         return rebuild(node, tuple(self.reals[a] for a in node.args))
 
     # complex nodes ---------------------------------------------------------------------------------------------
@@ -119,40 +118,64 @@ class Splitter:
         return re, im
 
     # loops and branches ----------------------------------------------------------------------------------------
-    def bound(self, variables: Sequence[Expr]) -> list[Expr]:
-        """Bound variables as they are, or a fresh one for each part."""
+    def bound(self, variables: Sequence[Expr], given: Sequence[Expr | None]) -> list[Expr]:
+        """Bound variables as they are, or a fresh one for each part; one for both where that is what is `given`."""
         found: list[Expr] = []
-        for v in variables:
-            if is_complex(v):
-                self.pairs[v] = tuple(bound(part_dtype(v.dtype), v.shape) for _ in (0, 1))  # type: ignore[assignment]
-            else:
+        for v, whole_of in zip(variables, given, strict=True):
+            if not is_complex(v):
                 self.reals[v] = v
-            found += self.result(v)
+                found.append(v)
+            elif whole_of is not None:
+                found.append(self._lies(v, bound(part_dtype(v.dtype), (*v.shape, 2))))
+            else:
+                re, im = (bound(part_dtype(v.dtype), v.shape) for _ in (0, 1))
+                self.pairs[v] = re, im
+                found += [re, im]
         return found
 
-    def _body(self, body: Body) -> Body:
-        inner = Splitter()
-        inner.reals[body.index] = body.index
-        carries, operands = inner.bound(body.carries), inner.bound(body.operands)
-        inner.walk(body.roots())
-        test = None if body.test is None else inner.reals[body.test]
-        return replace(body, carries=tuple(carries), operands=tuple(operands), results=tuple(inner.flat(body.results)),
-                       stacked=tuple(inner.flat(body.stacked)), test=test)
+    def _lies(self, node: Expr, there: Expr) -> Expr:
+        """Note that complex `node` is `there` in memory."""
+        self.whole[node], self.pairs[node] = there, parts_of(there)
+        return there
+
+    def operands(self, nodes: Sequence[Expr]) -> tuple[list[Expr], list[Expr | None]]:
+        """Operands of a body: as they lie in memory if they do, else in parts; and which do."""
+        given = [self.whole.get(x) for x in nodes]
+        return [p for x, w in zip(nodes, given, strict=True) for p in (self.result(x) if w is None else [w])], given
 
     def _loop(self, node: Expr) -> Expr:
-        body, count = node.attrs
+        loop, (body, count) = Loop(node), node.attrs
+        operands, given = self.operands(loop.operands)
+        inner = Splitter()
+        inner.reals[body.index] = body.index
+        carries = inner.bound(body.carries, [None] * len(body.carries))
+        variables = inner.bound(body.operands, given)
+        inner.walk(body.roots())
+        test = None if body.test is None else inner.reals[body.test]
+        inside = replace(body, carries=tuple(carries), operands=tuple(variables), test=test,
+                         results=tuple(inner.flat(body.results)), stacked=tuple(inner.flat(body.stacked)))
         widths = [1 + is_complex(x) for x in (*body.carries, *body.stacked, *body.carries)]
         self.places[node] = _starts([*widths, 1])
-        return make("loop", self.flat(node.args), (self._body(body), count))
+        turns = [self.reals[loop.count]] if isinstance(loop.count, Expr) else []
+        return make("loop", [*turns, *self.flat(loop.inits), *operands], (inside, count))
 
     def _branch(self, node: Expr) -> Expr:
         view = Branch(node)
+        operands, given = self.operands(view.operands)
         inner = Splitter()
-        operands = tuple(inner.bound(view.variables))
+        variables = tuple(inner.bound(view.variables, given))
         inner.walk([r for body in view.bodies for r in body.results])
-        bodies = [replace(body, operands=operands, results=tuple(inner.flat(body.results))) for body in view.bodies]
+        bodies = [replace(body, operands=variables, results=tuple(inner.flat(body.results))) for body in view.bodies]
         self.places[node] = _starts([1 + is_complex(r) for r in view.bodies[0].results])
-        return make("branch", self.flat(node.args), tuple(bodies))
+        return make("branch", [self.reals[view.index], *operands], tuple(bodies))
+
+    def _library(self, node: Expr) -> Expr:
+        """Ready to be a step, with operands as they lie in memory."""
+        if not any(map(is_complex, (*node.args, *results_of(node)))):
+            return rebuild(node, tuple(self.reals[a] for a in node.args))
+        ready = canonical(node, node.args)
+        assert ready.op == "library", f"{node.attrs[0]} of complex numbers"
+        return make("library", [part for a in node.args for part in self.stored(a)], ready.attrs)
 
     def _item(self, node: Expr) -> list[Expr]:
         """The parts of a result of a loop or branch."""
@@ -171,16 +194,14 @@ def _made(node: Expr, args: Sequence[Expr]) -> Expr:
 
 # ---- rules ------------------------------------------------------------------------------------------------------
 _BY_PART = {
-    "broadcast", "reshape", "transpose", "slice", "place", "concat", "gather", "where", "mask", "stop_gradient",
+    "broadcast", "transpose", "slice", "place", "concat", "gather", "where", "mask", "stop_gradient",
     "positive",
 }
 
 
 def _leaf(splitter: Splitter, node: Expr) -> Pair:
-    parts, lead = in_memory(node), ((0, 1),) * len(node.shape)
-    re, im = (primitives.reshape(primitives.slice_(parts, (*lead, (k, 1)), (*node.shape, 1)), node.shape)
-              for k in (0, 1))
-    return re, im
+    splitter._lies(node, in_memory(node))
+    return splitter.pairs[node]
 
 
 def _const(splitter: Splitter, node: Expr) -> Pair:
@@ -219,8 +240,20 @@ def _conj(splitter: Splitter, node: Expr) -> Pair:
 
 
 def _stored_item(splitter: Splitter, node: Expr) -> Pair:
+    source = splitter.reals[node.args[0]]
+    if source.op == "library":
+        splitter._lies(node, make("item", (source,), node.attrs, part_dtype(node.dtype), (*node.shape, 2)))
+        return splitter.pairs[node]
     re, im = splitter._item(node)
     return re, im
+
+
+def _reshape(splitter: Splitter, node: Expr) -> Pair:
+    source = splitter.whole.get(node.args[0])
+    if source is None:
+        return splitter._by_part(node)
+    splitter._lies(node, primitives.reshape(source, (*node.shape, 2)))
+    return splitter.pairs[node]
 
 
 def _reduce(splitter: Splitter, node: Expr) -> Pair:
@@ -313,6 +346,6 @@ def _folded_in(splitter: Splitter, node: Expr) -> Pair:
 
 _RULES: dict[str, Callable[[Splitter, Expr], Pair]] = {
     "var": _leaf, "const": _const, "size": _size, "iota": _iota, "cast": _cast, "complex": _complex,
-    "conj": _conj, "item": _stored_item, "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
-    "scatter": _folded_in, "update": _folded_in,
+    "conj": _conj, "item": _stored_item, "reshape": _reshape, "reduce": _reduce, "contract": _contract,
+    "recurrence": _recurrence, "scatter": _folded_in, "update": _folded_in,
 }

@@ -211,6 +211,11 @@ def checked(emitter: Emitter, position: Operand, array: Expr, extent: Dim, mask:
     return Offset(0, ((safe, 1),))
 
 
+def _half(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
+    """One part of a complex number; the other is computed where it is stored."""
+    return (yield node.args[node.attrs[0]], index, mask)
+
+
 def _require(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
     """The first argument; where the second is false the program reports `attrs[0]`."""
     value = yield node.args[0], index, mask
@@ -285,5 +290,6 @@ RULES.update({
     "gather": _gather,
     "reduce": _reduce,
     "require": _require,
+    "half": _half,
     "cast": _row,
 })

@@ -12,6 +12,8 @@ import numpy as np
 
 from ..dsl.library import ROUTINES, batch_shape, flops_of, results_of, static_of
 from ..dsl.node import Expr, make, rebuild
+from ..dsl.primitives import part_dtype
+from ..dsl.size import Dim
 from .lapack import NATIVE, calls_of
 from .nest import Context
 from .program import Library
@@ -53,9 +55,11 @@ def library_step(node: Expr, context: Context) -> Library:
     name, static, shapes, results, batch, flops = node.attrs
     held = {n.attrs[0]: buffer for n, buffer in context.stored.items() if n.op == "item" and n.args[0] is node}
     number = context.number()
-    buffers = [held.get(k) or context.temporary(f"{name}_{number}_{k}", dtype.name, shape)
+    buffers = [held.get(k) or _temporary(f"{name}_{number}_{k}", dtype, shape, context)
                for k, (dtype, shape) in enumerate(results)]
-    operands = tuple((context.stored[a], 0) for a in node.args)
+    for buffer, (dtype, _) in zip(buffers, results, strict=True):
+        context.buffers[buffer] = replace(context.buffers[buffer], pairs=dtype.kind == "c")
+    operands = tuple((context.stored[a], 0) for a in node.args if not (a.op == "half" and a.attrs[0]))
     step = Library(
         f"{name}_{number}",
         name,
@@ -67,6 +71,10 @@ def library_step(node: Expr, context: Context) -> Library:
         tuple((b, 0) for b in buffers[1:]),
     )
     return replace(step, others=step.others + _scratch(step, context, results[0][0]))
+
+
+def _temporary(wish: str, dtype: np.dtype, shape: tuple[Dim, ...], context: Context) -> str:
+    return context.temporary(wish, part_dtype(dtype).name, (*shape, 2) if dtype.kind == "c" else shape)
 
 
 def _scratch(step: Library, context: Context, dtype: np.dtype) -> tuple[tuple[str, int], ...]:

@@ -226,7 +226,7 @@ def host_description(program: Program, step: Library) -> tuple[str, list[Dim]]:
     facts = {
         "routine": step.routine,
         "operands": len(step.operands),
-        "arrays": [[program.buffers[name].dtype, [place(d) for d in shape]]
+        "arrays": [[program.buffers[name].element, [place(d) for d in shape]]
                    for (name, _), shape in zip(names, shapes, strict=True)],
         "static": {key: value(v) for key, v in dict(step.attr("static")).items()},  # type: ignore[call-overload]
     }

@@ -14,6 +14,7 @@ from ..dsl.size import Dim, same_shape
 from .emit import LETTERS, Emitter, Index, Scope, close_loop, dtype_name, flat
 from .emit_rules import turns_of, unrolls
 from .fuse import Cluster
+from .halves import partner
 from .loops import collapsed, split_rows
 from .names import Names
 from .program import Acc, Axis, Buffer, Combine, For, Kernel, Literal, Offset, Operand, Stmt, Store, Update
@@ -29,8 +30,7 @@ class Context:
     reads.
 
     `turns`: results that a loop stacks, with the buffer of the turn's number. `regions`: updates in place, with the
-    (start, step) of the axes they write. `words`: how titles show nodes that stand for a simpler operation. `parts`:
-    results that are the real (0) or imaginary (1) part of a complex one, in whose buffer they lie side by side.
+    (start, step) of the axes they write. `words`: how titles show nodes that stand for a simpler operation.
     """
 
     names: Names
@@ -44,7 +44,6 @@ class Context:
     numbers: list[int] = field(default_factory=lambda: [0])
     words: dict[Expr, Expr] = field(default_factory=dict)
     products: set[Expr] = field(default_factory=set)
-    parts: dict[Expr, int] = field(default_factory=dict)
 
     def inside(self, stored: dict[Expr, str]) -> Context:
         """The context of a loop's body: the same program, other nodes."""
@@ -58,10 +57,14 @@ class Context:
         return self.numbers[0] - 1
 
     def store(self, node: Expr, wish: str, kind: str = "temp") -> str:
-        """Give `node` a buffer of its own."""
+        """Give `node` a buffer of its own, or a half that of both."""
+        if node.op == "half" and partner(node) in self.stored:
+            self.stored[node] = self.stored[partner(node)]
+            return self.stored[node]
         name = self.names.new(wish)
         self.stored[node] = name
-        self.buffers[name] = Buffer(name, node.dtype.name, node.shape, kind)
+        half = node.op == "half"
+        self.buffers[name] = Buffer(name, node.dtype.name, (*node.shape, 2) if half else node.shape, kind, pairs=half)
         return name
 
     def temporary(self, wish: str, dtype: str, shape: tuple[Dim, ...]) -> str:
@@ -280,8 +283,8 @@ class Nest:
                 i.scaled(step) + Offset(start) for i, (start, step) in zip(index, context.regions[node], strict=True)
             )
         offset = flat(index, node.shape)
-        if node in context.parts:
-            offset = offset.scaled(2) + Offset(context.parts[node])
+        if node.op == "half":
+            offset = offset.scaled(2) + Offset(node.attrs[0])
         if node in context.turns:
             turn = self.emitter.scalar(context.turns[node], "int64")
             offset = offset + Offset(0, ((turn, size.product(node.shape)),))

@@ -67,7 +67,7 @@ def _head(program: Program, expressions: Expressions, library: bool) -> str:
     lines += ["from __future__ import annotations", ""] if library else []
     lines += ["import ctypes", "import ctypes.util"] if expressions.library else []
     lines += ["import math", "", "import numpy as np"]
-    lines += ["import scipy.linalg"] if library else []
+    lines += ["import scipy.fft", "import scipy.linalg"] if library else []
     lines += ["from llvmlite import ir"] if "maximum" in expressions.helpers else []
     lines += ["from numba import njit" + (", types" if "bitcast" in expressions.helpers else "")]
     lines += ["from numba.extending import intrinsic"] if expressions.helpers & {"maximum", "fma", "bitcast"} else []
@@ -166,8 +166,11 @@ class Driver:
         return "bool_" if element == "bool" else element
 
     def result(self, name: str, own: bool) -> str:
-        joined = f".view(np.{self.element(name)})" if self.program.buffers[name].pairs else ""
-        return f"{safe(name)}{joined}.reshape({self.shape(name)}){'' if own else '.copy()'}"
+        return f"{self.elements(name)}.reshape({self.shape(name)}){'' if own else '.copy()'}"
+
+    def elements(self, name: str) -> str:
+        """The flat buffer as the caller sees it."""
+        return f"{safe(name)}.view(np.{self.element(name)})" if self.program.buffers[name].pairs else safe(name)
 
     def shape(self, name: str) -> str:
         return _shape_text(self.program.buffers[name].dims)
@@ -229,9 +232,10 @@ class Driver:
     def routine(self, step: Library) -> str:
         """The call of a function of `library_meaning`."""
         shapes, results = step.attr("shapes"), step.attr("results")
-        operands = [f"{safe(n)}.reshape({_shape_text(s)})" for (n, _), s in zip(step.operands, shapes, strict=True)]  # type: ignore[call-overload]
+        operands = [f"{self.elements(n)}.reshape({_shape_text(s)})"
+                    for (n, _), s in zip(step.operands, shapes, strict=True)]  # type: ignore[call-overload]
         static = [f"{k}={_static_text(v)}" for k, v in dict(step.attr("static")).items()]  # type: ignore[call-overload]
-        targets = [safe(name) for name, _ in step.targets[: len(results)]]  # type: ignore[arg-type]
+        targets = [self.elements(name) for name, _ in step.targets[: len(results)]]  # type: ignore[arg-type]
         call = f"{step.routine}(np, scipy, {', '.join(operands + static)})"
         return f"put(np, {call}, {', '.join(targets)})"
 

@@ -11,13 +11,14 @@ from ..dsl.node import FUNCTIONS, Expr, toposort
 from ..dsl.primitives import elementwise, slice_
 from ..dsl.prune import pruned
 from ..dsl.size import Size
-from .complex_pairs import Result, in_memory, is_complex, split
+from .complex_pairs import Result, split
 from .contractions import gemm_attrs
 from .fuse import Cluster, clusters_of, fitted, ordered
+from .halves import in_memory, is_complex
 from .lane_folds import lane_fold_kernel
 from .library import library_step, result_word
 from .lower import fused_products, lowered
-from .marks import is_marked, marked
+from .marks import is_marked
 from .memory import planned
 from .names import Names
 from .nest import TITLE, Context, Nest
@@ -37,7 +38,9 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
     """
     words: dict[Expr, Expr] = {}
     context = Context(Names(), {}, {}, set())
-    results = _results(outputs, split(pruned(outputs)), context, words)
+    parts = split(pruned(outputs))
+    simple = map(_flat, lowered([part for found in parts for part in found], words))
+    results: list[Result] = [tuple(next(simple) for _ in found) for found in parts]
     _store_in_call_order(outputs, results, inputs, names, context)
     context.words.update(words)
     steps = graph_steps([part for parts in results for part in parts], context)
@@ -53,24 +56,6 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
         _constants(context),
     )
     return planned(program)
-
-
-def _results(outputs: Sequence[Expr], parts: Sequence[Result], context: Context,
-             words: dict[Expr, Expr]) -> list[Result]:
-    """What is to be computed for each output: of a complex one that is no input both parts, for one buffer."""
-    simple = iter(lowered([part for found in parts for part in found], words))
-    results: list[Result] = []
-    for number, (output, found) in enumerate(zip(outputs, parts, strict=True)):
-        nodes = [next(simple) for _ in found]
-        if len(nodes) == 1:
-            results.append((_flat(nodes[0]),))
-        elif _leaf(output):
-            results.append((in_memory(output),))
-        else:
-            both = tuple(marked(node, ("part", number, k)) for k, node in enumerate(nodes))
-            context.parts.update({node: k for k, node in enumerate(both)})
-            results.append(both)
-    return results
 
 
 def _flat(node: Expr) -> Expr:
@@ -182,8 +167,7 @@ def _store_in_call_order(outputs: Sequence[Expr], results: Sequence[Result], inp
             _store_given(node, "constant", "const", context)
     for output, parts, wish in zip(outputs, results, wishes or ["out"] * len(results), strict=True):
         if parts[0] not in context.stored:
-            name = context.store(parts[0], wish, "output")
-            context.stored.update(dict.fromkeys(parts, name))
+            name = [context.store(part, wish, "output") for part in parts][0]
             shape = (*output.shape, 2) if is_complex(output) else output.shape
             context.buffers[name] = replace(context.buffers[name], shape=shape, pairs=is_complex(output))
 
@@ -286,9 +270,11 @@ def titles(cluster: Cluster, context: Context) -> list[str]:
 
 
 def _title(node: Expr, context: Context) -> str:
-    target, turn, part = context.stored[node], context.turns.get(node), context.parts.get(node)
-    place = f"[{turn}]" if turn else "" if part is None else (".real", ".imag")[part]
-    value = node.args[0] if is_marked(node) else node
+    target, turn = context.stored[node], context.turns.get(node)
+    place, value = f"[{turn}]" if turn else "", node.args[0] if is_marked(node) else node
+    if node.op == "half":
+        part = node.attrs[0]
+        place, value = (".real", ".imag")[part], node.args[part]
     return f"{target}{place} = {_text(value, context, node)}"
 
 

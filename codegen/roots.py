@@ -57,6 +57,7 @@ STRUCTURAL = {
     "concat",
     "gather",
     "reduce",
+    "half",
 }
 RECOMPUTE = 8            # operations that are cheaper to repeat than to store and load again
 

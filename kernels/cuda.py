@@ -233,6 +233,7 @@ class CupyDevice:
 
     @property
     def scipy(self) -> Any:
+        import cupyx.scipy.fft  # type: ignore[import-not-found]
         import cupyx.scipy.linalg  # type: ignore[import-not-found]
 
         return cupyx.scipy

@@ -99,8 +99,7 @@ class Execution:
         outputs, seen = [], set()
         for name in self.program.outputs:
             buffer = self.program.buffers[name]
-            flat = self.buffers[name].view(buffer.element) if buffer.pairs else self.buffers[name]
-            array = flat.reshape([evaluate(d, self.sizes) for d in buffer.dims])
+            array = self._elements(name).reshape([evaluate(d, self.sizes) for d in buffer.dims])
             outputs.append(array.copy() if name in seen or buffer.kind != "output" else array)
             seen.add(name)
         return outputs
@@ -181,11 +180,16 @@ class Execution:
     def _routine(self, step: Library) -> None:
         """A function of `library_meaning` on the device's arrays."""
         np, shapes, results = self.device.arrays, step.attr("shapes"), step.attr("results")
-        operands = [self.buffers[name].reshape(self._value(shape))
+        operands = [self._elements(name).reshape(self._value(shape))
                     for (name, _), shape in zip(step.operands, shapes, strict=True)]  # type: ignore[call-overload]
         static: dict[str, Any] = {k: self._value(v) for k, v in dict(step.attr("static")).items()}  # type: ignore[call-overload]
         found = getattr(library_meaning, step.routine)(np, self.device.scipy, *operands, **static)
-        library_meaning.put(np, found, *(self.buffers[name] for name, _ in step.targets[: len(results)]))  # type: ignore[arg-type]
+        library_meaning.put(np, found, *(self._elements(name) for name, _ in step.targets[: len(results)]))  # type: ignore[arg-type]
+
+    def _elements(self, name: str) -> Any:
+        """The flat buffer as the caller sees it."""
+        buffer = self.program.buffers[name]
+        return self.buffers[name].view(buffer.element) if buffer.pairs else self.buffers[name]
 
     def _value(self, value: Any) -> Any:
         """A static value with sizes as numbers."""

@@ -20,6 +20,7 @@ from ..codegen import library_meaning
 
 def compute(routine: str, operands: list[np.ndarray], static: dict[str, Any]) -> tuple[np.ndarray, ...]:
     """The results of a routine on NumPy arrays."""
+    import scipy.fft
     import scipy.linalg
 
     with np.errstate(all="ignore"):
@@ -49,7 +50,7 @@ def _run(text: bytes, words: Any) -> None:
             target[...] = result
     except Exception:
         for target in targets:
-            target[...] = math.nan if target.dtype.kind == "f" else 0
+            target[...] = math.nan if target.dtype.kind in "fc" else 0
         raise
 
 
