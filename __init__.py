@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .dsl import fft, linalg, ode, random, special
 from .dsl import latex as _latex  # noqa: F401  (registers how expressions print)
-from .dsl import linalg, ode, random, special
 from .dsl import loop_rules as _loop_rules  # noqa: F401  (registers the derivatives of loops)
 from .dsl.errors import CompileError, DeviceError, DTypeError, NotDifferentiable, PullbackError, ShapeError
 from .dsl.functional import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
@@ -27,8 +27,8 @@ from .kernels.team import get_num_threads, set_num_threads
 __version__ = "0.1.0"
 __all__ = [
     "CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError",
-    "Var", "compile", "doctor", "get_num_threads", "grad", "hvp", "jvp", "linalg", "load", "ode", "random", "scalar_op",
-    "set_num_threads", "show", "special", "stop_gradient", "value_and_grad", "vjp", *PUBLIC,
+    "Var", "compile", "doctor", "fft", "get_num_threads", "grad", "hvp", "jvp", "linalg", "load", "ode", "random",
+    "scalar_op", "set_num_threads", "show", "special", "stop_gradient", "value_and_grad", "vjp", *PUBLIC,
 ]
 
 

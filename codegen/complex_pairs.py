@@ -22,7 +22,7 @@ from ..dsl.primitives import part_dtype
 from ..dsl.surface import constant, size_value
 from .complex_rows import PAIR_ROWS, Pair, multiply, row, whole
 from .halves import halves, in_memory, is_complex, parts_of
-from .library import canonical
+from .library import canonical, viewed
 
 Result = tuple[Expr, ...]            # one node, or two that share a buffer
 
@@ -175,7 +175,7 @@ class Splitter:
             return rebuild(node, tuple(self.reals[a] for a in node.args))
         ready = canonical(node, node.args)
         assert ready.op == "library", f"{node.attrs[0]} of complex numbers"
-        return make("library", [part for a in node.args for part in self.stored(a)], ready.attrs)
+        return make("library", [viewed(part) for a in ready.args for part in self.stored(a)], ready.attrs)
 
     def _item(self, node: Expr) -> list[Expr]:
         """The parts of a result of a loop or branch."""

@@ -20,7 +20,8 @@ from .program import Library
 
 # What results are called, by routine; others after the routine.
 WORDS = {"getrf": ("factors", "pivots"), "potrf": ("factor",), "getrs": ("solution",), "triangular": ("solution",),
-         "gelqf": ("factors", "orthogonal"), "syevd": ("values", "vectors"), "gesdd": ("u", "s", "vh")}
+         "gelqf": ("factors", "orthogonal"), "syevd": ("values", "vectors"), "gesdd": ("u", "s", "vh"),
+         "fft": ("spectrum",), "rfft": ("spectrum",), "irfft": ("signal",)}
 
 
 def canonical(node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -34,10 +35,10 @@ def canonical(node: Expr, args: tuple[Expr, ...]) -> Expr:
     typed = rebuild(node, args)
     results = tuple((r.dtype, r.shape) for r in results_of(typed))
     facts = (tuple(a.shape for a in args), results, batch_shape(name, args), flops_of(name, args, **static_of(typed)))
-    return make("library", tuple(map(_viewed, args)), (name, static, *facts))
+    return make("library", tuple(map(viewed, args)), (name, static, *facts))
 
 
-def _viewed(x: Expr) -> Expr:
+def viewed(x: Expr) -> Expr:
     while x.op == "reshape" and x.args[0].shape:
         x = x.args[0]
     return x

@@ -157,6 +157,30 @@ def pinv(np: Any, scipy: Any, a: Any, part: float, count: int) -> Any:
     return np.linalg.pinv(a, part * count)
 
 
+def fft(np: Any, scipy: Any, z: Any, axes: Any, inverse: bool, norm: str) -> Any:
+    transform = scipy.fft.ifftn if inverse else scipy.fft.fftn
+    return transform(z, axes=tuple(axes), norm=norm) if z.size else z
+
+
+def rfft(np: Any, scipy: Any, x: Any, axes: Any, norm: str) -> Any:
+    """Of the last of `axes` the frequencies that are not negative; of no arrays none."""
+    if not x.size:
+        shape = list(x.shape)
+        shape[axes[-1]] = shape[axes[-1]] // 2 + 1
+        return np.zeros(shape, np.result_type(x.dtype, np.complex64))
+    return scipy.fft.rfftn(x, axes=tuple(axes), norm=norm)
+
+
+def irfft(np: Any, scipy: Any, z: Any, n: int, axes: Any, norm: str) -> Any:
+    """`n` real numbers along the last of `axes`."""
+    lengths = [z.shape[a] for a in axes[:-1]] + [n]
+    if not z.size:
+        shape = list(z.shape)
+        shape[axes[-1]] = n
+        return np.zeros(shape, z.real.dtype)
+    return scipy.fft.irfftn(z, s=lengths, axes=tuple(axes), norm=norm)
+
+
 def source(names: Iterable[str]) -> list[str]:
     """The texts of the functions `names` and of those that they call."""
     found: dict[str, str] = {}

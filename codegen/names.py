@@ -5,9 +5,12 @@ never passes unchecked.
 from __future__ import annotations
 
 import builtins
+import inspect
 import keyword
 import math
 import re
+
+from . import library_meaning
 
 _TAKEN = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const consteval constexpr
@@ -16,11 +19,12 @@ friend goto if inline int int8 int16 int32 int64 long main mutable namespace new
 operator or or_eq private protected public register requires return short signed sizeof static struct switch
 template this throw true try typedef typeid typename uint8 uint16 uint32 uint64 union unsigned using virtual void
 volatile wchar_t while xor xor_eq chunk chunks lo hi program entry blockIdx blockDim gridDim threadIdx warpSize
-index_t INFINITY NAN NULL float32 float64 np numba njit intrinsic fold fma shared lane lanes tid sizes team
+index_t INFINITY NAN NULL float32 float64 np scipy numba njit intrinsic fold fma shared lane lanes tid sizes team
 workspace i j k l m n p q r
 """
 _SIZE = re.compile(r"n\d+")      # sizes of inputs are called n0, n1, ...
-RESERVED = {*_TAKEN.split(), *keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(math)}
+_ROUTINES = [name for name, value in vars(library_meaning).items() if inspect.isfunction(value)]
+RESERVED = {*_TAKEN.split(), *keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(math), *_ROUTINES}
 
 
 class Names:
