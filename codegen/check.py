@@ -118,10 +118,10 @@ def _writes(step: Step) -> set[str]:
 
 def _check_places(program: Program) -> None:
     """Temporaries that live at one time do not overlap in the workspace (at sample sizes)."""
-    temps = [b for b in program.buffers.values() if b.kind == "temp"]
+    lives = lifetimes(program.steps)
+    temps = [b for b in program.buffers.values() if b.kind == "temp" and b.name in lives]
     if not any(b.place is not None for b in temps):
         return
-    lives = lifetimes(program.steps)
     for sample in (1, 2, 17, 1000):
         values = {name: sample + i for i, name in enumerate(program.sizes)}
         spans = [(b, *_span(b, values)) for b in temps]
@@ -295,6 +295,8 @@ class _Checker:
 
     def loop(self, stmt: For, names: dict[str, str]) -> None:
         assert stmt.axes and not (stmt.vector and stmt.carries), f"{stmt}: axes, or carries of a vector loop"
+        if stmt.turns is not None:
+            assert self.dtype(stmt.turns, names, stmt) == "int64" and not stmt.vector, f"{stmt}: turns"
         outer = dict(names)
         inside = self.open(stmt.axes, names, stmt.vector)
         for carry in stmt.carries:

@@ -17,6 +17,7 @@ from .cuda_ops import C_TYPE, HELPERS, helpers_of, literal
 from .cuda_plan import Action, Choose, Launch, Repeat
 from .cuda_scope import Scope, call_text, combine_text, fold_text, ordered_text, routine_text, safe
 from .program import Branch, Kernel, Library, Loop, Program, Step
+from .serial import serialised
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ def write_cuda(program: Program, index: str = "int") -> CudaText:
         text = write_cuda(program)
         print(text.text)
     """
+    program = serialised(program)
     writer = _UnitWriter(program)
     launches = writer.plan(program.steps)
     return CudaText(writer.text(index), launches, index)

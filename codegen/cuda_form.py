@@ -20,16 +20,12 @@ def suited(kernel: Kernel) -> Kernel:
         return replace(
             kernel, rows=loop.axes[0], body=(row, *kernel.body[:-1], *loop.body), work=1, vector=True, serial=False
         )
-    idle = (
-        not kernel.vector
-        and not kernel.serial
-        and not any(isinstance(s, For) and s.vector for s in walk_stmts(kernel.body))
-    )
-    return (
-        replace(kernel, vector=True)
-        if idle and not any(isinstance(s, Update) for s in walk_stmts(kernel.body))
-        else kernel
-    )
+    stmts = list(walk_stmts(kernel.body))
+    alone = not kernel.vector and not any(isinstance(s, For) and s.vector for s in stmts)
+    if kernel.serial:
+        looped = any(isinstance(s, For) for s in stmts) and not kernel.accs
+        return replace(kernel, vector=True) if alone and looped else kernel
+    return replace(kernel, vector=True) if alone and not any(isinstance(s, Update) for s in stmts) else kernel
 
 
 def _only_loop(kernel: Kernel) -> For | None:

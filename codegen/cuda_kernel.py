@@ -234,7 +234,7 @@ class KernelWriter:
             self.meet_before_next_turn(loop.body)
 
         self.start_carries(loop.carries)
-        self.nest(loop.axes, body)
+        self.turns(loop, body)
         self.end_carries(loop.carries)
 
     def threads_for(self, loop: For) -> None:
@@ -297,7 +297,7 @@ class KernelWriter:
             self.lane(loop.body, loop.accs)
             self.step_carries(loop.carries)
 
-        self.nest(loop.axes, body)
+        self.turns(loop, body)
         self.end_carries(loop.carries)
 
     # ---- statements ---------------------------------------------------------------------------------------------
@@ -368,6 +368,14 @@ class KernelWriter:
     def declare(self, axis: Axis) -> None:
         self.scope.axes.add(axis.name)
         self.scope.dtypes[axis.name] = "int64"
+
+    def turns(self, loop: For, body: Callable[[], None]) -> None:
+        """The turns of `loop` in order."""
+        if loop.turns is None:
+            self.nest(loop.axes, body)
+            return
+        end = self.scope.operand(loop.turns)
+        self.block(f"for (index_t {{0}} = 0; {{0}} < {end}; ++{{0}})", loop.axes[0], body)
 
     def nest(self, axes: tuple[Axis, ...], body: Callable[[], None]) -> None:
         """Loops over `axes` in order around `body()`."""

@@ -81,7 +81,9 @@ def _stmts(stmts: tuple[Stmt, ...], depth: int) -> list[str]:
 def _stmt(stmt: Stmt, depth: int) -> list[str]:
     pad = "    " * depth
     if isinstance(stmt, For):
-        loops = ", ".join(f"{a.name} in 0 .. {a.extent}" for a in stmt.axes) + (" in lanes" if stmt.vector else "")
+        ends = [str(a.extent) for a in stmt.axes] if stmt.turns is None else [operand(stmt.turns)]
+        loops = ", ".join(f"{a.name} in 0 .. {end}" for a, end in zip(stmt.axes, ends, strict=True))
+        loops += " in lanes" if stmt.vector else ""
         carries = "".join(f" with {c.name} = {operand(c.init)}" for c in stmt.carries)
         lines = [f"{pad}for {loops}{carries}:", *_stmts(stmt.body, depth + 1)]
         lines += [f"{pad}    {a.name} {a.op}= {operand(a.value)}" for a in stmt.accs]

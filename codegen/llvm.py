@@ -26,6 +26,7 @@ from .llvm_progress import SHOWING
 from .llvm_routines import Routines
 from .llvm_support import GEMM, SHARING
 from .program import Branch, Kernel, Library, Loop, Program, Step, shown_loops, walk_steps
+from .serial import serialised
 
 BYTES = {
     "bool": 1,
@@ -44,6 +45,7 @@ BYTES = {
 
 def write_llvm(program: Program) -> str:
     """The IR of `program`, ready to be compiled for any machine."""
+    program = serialised(program)
     routines = Routines()
     intrinsics: set[str] = set()
     kernels = []

@@ -107,7 +107,8 @@ class KernelWriter(Strips):
             elif isinstance(stmt, Check):
                 self.check(stmt)
             else:
-                self.for_loop(stmt, "0", self.f.size(stmt.axes[-1].extent))
+                end = self.f.size(stmt.axes[-1].extent) if stmt.turns is None else self.operand(stmt.turns).text
+                self.for_loop(stmt, "0", end)
 
     def let(self, stmt: Let) -> None:
         args = [self.operand(a) for a in stmt.args]

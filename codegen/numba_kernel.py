@@ -133,7 +133,8 @@ class NumbaKernel:
                 self.line(f"if not {safe(stmt.ok)}:")
                 self.line(f"    errors[0] = min(errors[0], {stmt.code})")
             else:
-                self.for_loop(stmt, "0", render(stmt.axes[-1].extent, safe))
+                end = render(stmt.axes[-1].extent, safe) if stmt.turns is None else self.operand(stmt.turns)
+                self.for_loop(stmt, "0", end)
 
     def assign(self, name: str, dtype: str, text: str) -> None:
         self.dtypes[name] = dtype

@@ -7,6 +7,7 @@ for bit. Matrix products go through NumPy.
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 from ..dsl.size import Dim, Size, product
 from . import chunk_count, chunks, library_meaning
@@ -15,6 +16,7 @@ from .mathematics import routine
 from .numba_kernel import DECORATOR, NumbaKernel, safe, size_text, title_lines
 from .numba_ops import HELPERS, Expressions, literal_text
 from .program import Branch, Kernel, Library, Literal, Loop, Program, Step, walk_steps
+from .serial import serialised
 
 CHUNKS_OF = '''
 def chunks_of(rows, count, quantum):
@@ -38,6 +40,7 @@ def gemm(c, a, b, trans_a, trans_b, m, n, k, batch, stride_a, stride_b, stride_c
 
 def write_numba(program: Program) -> str:
     """A module whose function `program` takes the inputs, then captured arrays, then sizes that no shape tells."""
+    program = _serialised(program)
     expressions, folds = Expressions(), set[tuple[str, str, int]]()
     kernels, parameters = [], {}
     for kernel in program.kernels():
@@ -59,6 +62,13 @@ def write_numba(program: Program) -> str:
     head = _head(program, expressions, bool(library - {"gemm"}))
     parts = [head, *kernels, driver, *fold_texts, *routines, *helpers, *_library(expressions)]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _serialised(program: Program) -> Program:
+    """`program` as it is printed, without the numbers of chunks of kernels that are part of others."""
+    printed = serialised(program)
+    gone = {k.chunks for k in program.kernels()} - {k.chunks for k in printed.kernels()}
+    return replace(printed, sizes=tuple(s for s in printed.sizes if s not in gone))
 
 
 def _head(program: Program, expressions: Expressions, library: bool) -> str:

@@ -182,13 +182,17 @@ class Carry:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """A nest over `axes`, the last one innermost. `vector`: the last axis runs in lanes. Carries need vector=False."""
+    """A nest over `axes`, the last one innermost. `vector`: the last axis runs in lanes. Carries need vector=False.
+
+    `turns`, of a loop over one axis and not in lanes: how often it runs, an int64 value; the extent says nothing then.
+    """
 
     axes: tuple[Axis, ...]
     body: tuple[Stmt, ...]
     accs: tuple[Acc, ...] = ()
     carries: tuple[Carry, ...] = ()
     vector: bool = False
+    turns: Operand | None = None
 
 
 Stmt = Let | Load | Store | Update | Check | For
