@@ -20,6 +20,7 @@ from .errors import NotDifferentiable, ShapeError
 from .grad import conform, derivatives, jvp_of, variables_of, vjp_of
 from .node import FUNCTIONS, Expr, make, rebuild, rewrite, where
 from .paths import Key, check_paths, check_real, key, origins, remember
+from .phases import differentiated
 from .primitives import show_shape
 from .surface import as_expr, specialize, surface
 
@@ -121,6 +122,8 @@ def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Exp
     results = rewrite([*body.outputs, *derivatives], rebuild, dict(zip(body.bound, actual, strict=True)))
     under = {key(v) for v in variables_of(actual)}.union(*map(origins, actual))
     wrt = body.names if body.kind in ("grad", "vjp") else ()
+    phase = "tangent" if body.kind in ("jvp", "jacobian fwd") else "reverse"
+    differentiated(phase, results[:body.count], results[len(body.outputs):])
     remember(results[len(body.outputs):], (known - set(map(key, body.bound))) | under, wrt)
     return results
 

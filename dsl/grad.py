@@ -14,8 +14,10 @@ import numpy as np
 from . import nest
 from .adjoint import filled, ones, together
 from .errors import NotDifferentiable, PullbackError, ShapeError
+from .lines import speaking
 from .node import FUNCTIONS, Expr, make, toposort, where
 from .paths import check_paths, check_real, key, origins, remember
+from .phases import differentiated
 from .primitives import broadcast_to, cast, show_shape, transpose
 from .rules import RULES, SMOOTH, Onto, edge, forward, reverse
 from .size import equal
@@ -40,19 +42,25 @@ def vjp_of(
     for node in reversed(order):
         if node not in active:
             continue
-        if node in parts:
-            _spread_parts(node, parts.pop(node), active, found)
-        elif node in found and node.op == "item":
-            _collect_part(node, found.total(node), parts)
-        elif node in found and node.args:
-            g = found.total(node)
-            for i, arg in enumerate(node.args):
-                if arg in active and edge(node, i) == SMOOTH:
-                    share = reverse(node, g, i)
-                    if share is not None:
-                        assert (share.dtype, share.ndim) == (arg.dtype, arg.ndim), f"cotangent of {node.op}"
-                        found.add(arg, share)
+        with speaking(node):
+            _pull_back(node, active, found, parts)
     return [found.total(w, closed=False) if w in found else None for w in wrt]
+
+
+def _pull_back(node: Expr, active: set[Expr], found: Found, parts: dict[Expr, list[Expr | None]]) -> None:
+    """Add what the cotangent of `node` is worth to those of its arguments."""
+    if node in parts:
+        _spread_parts(node, parts.pop(node), active, found)
+    elif node in found and node.op == "item":
+        _collect_part(node, found.total(node), parts)
+    elif node in found and node.args:
+        g = found.total(node)
+        for i, arg in enumerate(node.args):
+            if arg in active and edge(node, i) == SMOOTH:
+                share = reverse(node, g, i)
+                if share is not None:
+                    assert (share.dtype, share.ndim) == (arg.dtype, arg.ndim), f"cotangent of {node.op}"
+                    found.add(arg, share)
 
 
 class Found:
@@ -92,7 +100,8 @@ def jvp_of(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr 
         elif node.op == "item":
             found[node] = inner[0][node.attrs[0]] if inner[0] is not None else None
         elif any(t is not None for t in inner):
-            found[node] = forward(node, inner)
+            with speaking(node):
+                found[node] = forward(node, inner)
     return [found.get(o) for o in outputs]
 
 
@@ -167,6 +176,7 @@ def jvp_(expr: Any, wrt: Any, tangent: Any) -> Any:
              for v, t in zip(variables, several_of(tangent), strict=True)}
     result = filled(jvp_of(outputs, seeds), outputs)
     remember(result, known)
+    differentiated("tangent", outputs, result)
     return tuple(result) if isinstance(expr, tuple) else result[0]
 
 
@@ -178,6 +188,7 @@ def _pulled_back(outputs: list[Expr], cotangents: list[Any] | None, wrt: Any) ->
         conform(g, o, "cotangent") for g, o in zip(cotangents, outputs, strict=True)]
     result = [_turned(d, v) for d, v in zip(filled(vjp_of(outputs, seeds, bases), bases), variables, strict=True)]
     remember(result, known, [base.attrs[0] for base in bases])
+    differentiated("reverse", outputs, result)
     return tuple(result) if isinstance(wrt, tuple) else result[0]
 
 

@@ -8,23 +8,18 @@ the arrays of a call.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import PullbackError
+from .lines import note_line, speaking
 from .size import Dim, Size
-from .unrolled import count_node
 
 Shape = tuple  # of Dim
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_FLOORS = tuple(os.path.join(_PACKAGE, floor) + os.sep for floor in ("dsl", "codegen", "kernels"))
-_NUMPY = os.sep + "numpy" + os.sep
 _table: weakref.WeakValueDictionary[tuple, Expr] = weakref.WeakValueDictionary()
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):     # no thread of a child would ever release it
@@ -254,12 +249,7 @@ def make(op: str, args: Iterable[Expr] = (), attrs: tuple = (), dtype: Any = Non
             found.shape = shape if shape is not None else getattr(shadow, "shape", None)    # known where declared
             found.lines = ()
             _table[key] = found
-    if len(found.lines) < 3:
-        line, entry = _user_call()
-        if line and line not in found.lines:
-            if not found.lines:
-                count_node(line, entry)
-            found.lines = (*found.lines, line)
+    note_line(found)
     return found
 
 
@@ -317,7 +307,8 @@ def rewrite(roots: Iterable[Expr], rule: Callable[[Expr, tuple[Expr, ...]], Expr
             stack.extend(reversed(missing))
             continue
         stack.pop()
-        done[node] = rule(node, tuple(done[a] for a in node.args))
+        with speaking(node):
+            done[node] = rule(node, tuple(done[a] for a in node.args))
     return [done[r] for r in roots]
 
 
@@ -326,28 +317,6 @@ def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
     if all(a is b for a, b in zip(args, node.args, strict=True)):
         return node
     return make(node.op, args, node.attrs, node.dtype, node.shape, node.shadow)
-
-
-def user_line() -> str:
-    """file:line of the nearest caller outside the package."""
-    return _user_call()[0]
-
-
-def _user_call() -> tuple[str, str]:
-    """file:line of the nearest caller outside the package, and the file of the package that it called."""
-    frame, entry = sys._getframe(1), ""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not is_own(frame):
-            return f"{name}:{frame.f_lineno}", entry
-        frame, entry = frame.f_back, name  # type: ignore[assignment]
-    return "", entry
-
-
-def is_own(frame: FrameType) -> bool:
-    """Whether a frame is no user's code: of this package, of NumPy, or of generated text."""
-    name = frame.f_code.co_filename
-    return name.startswith(_FLOORS) or name.startswith("<") or _NUMPY in name
 
 
 def where(node: Expr) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 
 from . import size as sizes
 from .errors import DTypeError, PullbackError, ShapeError
-from .node import FUNCTIONS, Constant, Expr, frozen, make, rewrite, user_line, where
+from .lines import user_line
+from .node import FUNCTIONS, Constant, Expr, frozen, make, rewrite, where
 from .size import Dim, Size
 
 Function = Callable[..., Any]

@@ -12,8 +12,9 @@ import numpy as np
 from . import nest, size
 from .custom import undone
 from .errors import DTypeError, PullbackError, ShapeError
+from .lines import is_own
 from .loop import Body
-from .node import Expr, is_own, make, rewrite, toposort, where
+from .node import Expr, make, rewrite, toposort, where
 from .paths import derivative_name
 from .primitives import cast, transpose
 from .size import Dim, Guards, Size, tracing

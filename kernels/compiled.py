@@ -208,6 +208,29 @@ class Compiled:
 
         return benchmark(self, args, kwargs, repeat)
 
+    def debug(self, /, *args: Any, nan: bool = True, **kwargs: Any) -> Any:
+        """Find the first value that is not finite: the operation, your line, the index, its operands there, whether in
+        the forward or the reverse phase, in which turn of a loop; see `NonFinite`, which is false where all is well.
+
+        `f.debug(x, y)` and `f.debug(nan=True)(x, y)` are the same. It runs the program without compiling it, one
+        operation after the other, on the CPU.
+
+        >>> import numpy as np, pullback as pb
+        >>> f = pb.compile(lambda x: pb.sum(pb.log(x - 1.0)))
+        >>> report = f.debug(np.array([3.0, 1.0]))
+        >>> report.op, report.index, report.value, [o.value for o in report.operands]
+        ('log', (1,), -inf, [0.0])
+        """
+        if not nan:
+            raise PullbackError("debug looks for values that are not finite: write f.debug(*args, nan=True)")
+        if not args and not kwargs and (self.variables or self._positional):
+            return self.debug
+        from .debug import find_non_finite
+
+        binding = self.bind(args, kwargs)
+        inputs = [ready(v, name) for name, v in zip(binding.names, binding.values, strict=True)]
+        return find_non_finite(binding, [g for _, g in inputs], [a for a, _ in inputs], self.stable)
+
     def save(self, path: Any) -> None:
         """Write the compiled programs to a file that `pullback.load` makes callable, without what they came from."""
         from .artefact import save

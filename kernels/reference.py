@@ -49,7 +49,8 @@ def evaluate(
     done: dict[Expr, Any] = {}
     with np.errstate(all="ignore"):
         for node in order:
-            done[node] = _checked(node, sizes, known[node] if node in known else _value(node, sizes, done))
+            done[node] = (_checked(node, sizes, known[node]) if node in known
+                          else value_of(node, sizes, done))
             for argument in node.args:
                 uses[argument] -= 1
                 if not uses[argument]:
@@ -57,7 +58,12 @@ def evaluate(
     return [np.array(done[root], order="C") for root in roots]
 
 
-def _value(node: Expr, sizes: Sizes, done: Mapping[Expr, Any]) -> Any:
+def value_of(node: Expr, sizes: Sizes, done: Mapping[Expr, Any]) -> Any:
+    """The value of one node, given those of its arguments: an array, or a tuple for several results."""
+    return _checked(node, sizes, _computed(node, sizes, done))
+
+
+def _computed(node: Expr, sizes: Sizes, done: Mapping[Expr, Any]) -> Any:
     arguments = [done[a] for a in node.args]
     if node.op in RULES:
         return RULES[node.op](node, sizes, *arguments)
