@@ -7,7 +7,7 @@ ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads", "progress
 # Of each loop whose turns are shown: turns done, turns in all (-1: unknown), how often it began.
 PROGRESS = 3
 # The routines in the table of addresses.
-BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm")
+BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm", "dtrmm", "strmm", "dsyrk", "ssyrk")
 _LAPACK = ("potrf", "getrf", "getrs", "gelqf", "orglq", "syevd", "gesdd")
 LAPACK = tuple(letter + name for name in _LAPACK for letter in "ds")
 # The last entry of the table, which runs a routine of `library_meaning` from native code.

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dsl import primitives, size
+from ..dsl.library import routine
 from ..dsl.node import Expr, make
 from ..dsl.size import Dim
+from .library import canonical
 
 SMALL = 64               # fixed elements of an operand or of the result below which a GEMM call does not pay
 
@@ -37,7 +39,7 @@ class Groups:
 
 def lower_contraction(node: Expr, args: tuple[Expr, ...]) -> Expr:
     """`node` with arguments `args` as sums or as a `contract` in the order that a GEMM takes."""
-    (a, la), (b, lb) = (_stripped(x, labels) for x, labels in zip(args, node.attrs[:2], strict=True))
+    (a, la), (b, lb) = (primitives.untransposed(x, labels) for x, labels in zip(args, node.attrs[:2], strict=True))
     out = node.attrs[2]
     a, la = _summed_alone(a, la, lb + out)
     b, lb = _summed_alone(b, lb, la + out)
@@ -46,15 +48,6 @@ def lower_contraction(node: Expr, args: tuple[Expr, ...]) -> Expr:
     if node.dtype.kind != "f" or not (groups.m and groups.n and groups.k) or _small(groups, dims):
         return _as_sum(a, la, b, lb, out, groups, dims)
     return _as_gemm(a, la, b, lb, out, groups)
-
-
-def _stripped(x: Expr, labels: str) -> tuple[Expr, str]:
-    """Transposes are only an order of labels."""
-    while x.op == "transpose":
-        perm = x.attrs[0]
-        labels = "".join(labels[perm.index(i)] for i in range(len(perm)))
-        x = x.args[0]
-    return x, labels
 
 
 def _summed_alone(x: Expr, labels: str, others: str) -> tuple[Expr, str]:
@@ -102,8 +95,21 @@ def _as_gemm(a: Expr, la: str, b: Expr, lb: str, out: str, groups: Groups) -> Ex
     b, lb = _ordered(b, lb, (batch + k + n, batch + n + k))
     dims = {**dict(zip(lb, b.shape, strict=True)), **dict(zip(la, a.shape, strict=True))}
     order = batch + m + n
+    if a is b and la.index(m[0]) == lb.index(n[0]) and len(m + n + k) == 3:
+        return primitives.transpose(_with_itself(a, la[-1] != k), tuple(order.index(c) for c in out))
     product = make("contract", (a, b), (la, lb, order), a.dtype, tuple(dims[c] for c in order))
     return primitives.transpose(product, tuple(order.index(c) for c in out))
+
+
+def _with_itself(a: Expr, trans: bool) -> Expr:
+    """a @ a.T, or a.T @ a where `trans`: half of it is computed, the other half is its mirror image."""
+    half = routine("syrk", a, trans=trans)[0]
+    half = make("item", (canonical(half.args[0], (a,)),), (0,), half.dtype, half.shape)
+    rank = len(half.shape)
+    below = primitives.elementwise("less_equal", primitives.iota(half.shape, rank - 1),
+                                   primitives.iota(half.shape, rank - 2))
+    mirrored = primitives.transpose(half, (*range(rank - 2), rank - 1, rank - 2))
+    return primitives.elementwise("where", below, half, mirrored)
 
 
 def _ordered(x: Expr, labels: str, wanted: tuple[str, str]) -> tuple[Expr, str]:

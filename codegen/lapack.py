@@ -3,7 +3,7 @@
 A call is words: the routine without its letter of type, then its arguments,
 
     'T        a character                 n, k, 1, -1     an integer of `dims`, or that number
-    one       the number 1                o0, t0, s0      operand, result or scratch memory
+    one, zero the numbers                 o0, t0, s0      operand, result or scratch memory
     info      where the routine reports failure
 
 and `copy X Y` copies memory Y, of an operand or result, to X. LAPACK is column-major, so a row-major matrix is the
@@ -67,10 +67,21 @@ def _trsm(dims: Dims, wanted: Wanted, lower: bool, trans: bool, unit: bool) -> t
     return (f"trsm 'R '{triangle} '{'T' if trans else 'N'} '{diagonal} k n one o0 n t0 k",)
 
 
+def _trmm(dims: Dims, wanted: Wanted, lower: bool, trans: bool) -> tuple[str, ...]:
+    """x.T = b.T @ op(a).T"""
+    return (f"trmm 'R '{'U' if lower else 'L'} '{'T' if trans else 'N'} 'N k n one o0 n t0 k",)
+
+
+def _syrk(dims: Dims, wanted: Wanted, trans: bool) -> tuple[str, ...]:
+    return ("syrk 'U 'N n k one o0 n zero t0 n",) if trans else ("syrk 'U 'T k n one o0 n zero t0 k",)
+
+
 NATIVE: dict[str, Native] = {
     "potrf": Native(_square, lambda dims, wanted: ("potrf 'U n t0 n info",), (0,), fails=True),
     "getrf": Native(_square, lambda dims, wanted: ("getrf n n t0 n t1 info",), (0, None)),
     "getrs": Native(_rows, _getrs, (2,), diagonal=lambda trans: True),
+    "trmm": Native(_columns, _trmm, (1,)),
+    "syrk": Native(lambda a: {"n": a[-1], "k": a[-2]}, _syrk, (None,)),
     "triangular": Native(_columns, _trsm, (1,), diagonal=lambda lower, trans, unit: not unit),
 }
 

@@ -126,6 +126,17 @@ def gesdd(np: Any, scipy: Any, a: Any, full: bool) -> Any:
 svd = gesdd
 
 
+def trmm(np: Any, scipy: Any, a: Any, b: Any, lower: bool, trans: bool) -> Any:
+    triangle = np.tril(a) if lower else np.triu(a)
+    return (np.swapaxes(triangle, -1, -2) if trans else triangle) @ b
+
+
+def syrk(np: Any, scipy: Any, a: Any, trans: bool) -> Any:
+    """a @ a.T, or a.T @ a; above the diagonal it may be anything."""
+    turned = np.swapaxes(a, -1, -2)
+    return turned @ a if trans else a @ turned
+
+
 def expm(np: Any, scipy: Any, a: Any) -> Any:
     x = np.empty_like(a)
     for whole, out in zip(listed(a, 2), listed(x, 2), strict=True):

@@ -14,6 +14,8 @@ from .program import Library, Program
 
 TYPES = {"float64": ("d", "double"), "float32": ("s", "float")}
 
+DECLARATION = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
+
 SUPPORT = """
 define internal void @fill_nan_TYPE(ptr %x, i64 %count) #0 {
 entry:
@@ -115,13 +117,22 @@ class RoutineWriter:
         return "\n".join(lines)
 
     def entry(self) -> list[str]:
-        """Thread 0 runs the routine, unless there is nothing to compute."""
-        lines = ["store i64 1, ptr %pending", "%info = alloca i32", "%one = alloca " + self.type,
+        """Thread 0 runs the routine. Where a size is 0 results are empty, or sums over nothing."""
+        lines = ["store i64 1, ptr %pending", "%info = alloca i32",
+                 f"%one = alloca {self.type}", f"%zero = alloca {self.type}",
                  f"%ints = alloca [{max(1, len(self.integers()))} x i32]",
-                 f"%chars = alloca [{max(1, len(self.characters()))} x i8]", "%go.0 = icmp eq i64 %thread, 0"]
+                 f"%chars = alloca [{max(1, len(self.characters()))} x i8]", "%first = icmp eq i64 %thread, 0",
+                 "br i1 %first, label %start, label %done", "start:", "%go.0 = icmp sge i64 %batch, 0"]
         for k, name in enumerate(self.dims):
             lines += [f"%some.{k} = icmp sgt i64 %{name}, 0", f"%go.{k + 1} = and i1 %go.{k}, %some.{k}"]
-        return [*lines, f"br i1 %go.{len(self.dims)}, label %prepare, label %done", "prepare:"]
+        lines += [f"br i1 %go.{len(self.dims)}, label %prepare, label %empty", "empty:"]
+        for name, kind in self.memories.items():
+            if name.startswith("t"):
+                size = {"double": 8, "float": 4}.get(kind, 4)
+                lines += [f"%{name}.elements = mul i64 %batch, %{name}.count",
+                          f"%{name}.bytes = mul i64 %{name}.elements, {size}",
+                          f"call void @llvm.memset.p0.i64(ptr %{name}.all, i8 0, i64 %{name}.bytes, i1 false)"]
+        return [*lines, "br label %done", "prepare:"]
 
     def tokens(self) -> list[str]:
         return [token for call in self.calls for token in call.split()[1:]]
@@ -134,7 +145,7 @@ class RoutineWriter:
 
     def words(self) -> list[str]:
         """What the calls point to: integers, characters, the number one."""
-        lines = [f"store {self.type} 1.0, ptr %one", "store i32 0, ptr %info"]
+        lines = [f"store {self.type} 1.0, ptr %one", f"store {self.type} 0.0, ptr %zero", "store i32 0, ptr %info"]
         for k, token in enumerate(self.integers()):
             value = token if token not in self.dims else f"%{token}.narrow"
             if token in self.dims:
@@ -169,8 +180,8 @@ class RoutineWriter:
     def guard(self) -> list[str]:
         if not self.native.diagonal(**dict(self.step.attr("static"))):  # type: ignore[call-overload]
             return []
-        return [f"%zero = call i1 @zero_on_diagonal_{self.type}(ptr %o0, i64 %n)",
-                "br i1 %zero, label %failed, label %regular", "regular:"]
+        return [f"%singular = call i1 @zero_on_diagonal_{self.type}(ptr %o0, i64 %n)",
+                "br i1 %singular, label %failed, label %regular", "regular:"]
 
     def called(self) -> list[str]:
         lines = []
@@ -238,6 +249,6 @@ def library_functions(program: Program, steps: list[Library]) -> list[str]:
     own = [s for s in steps if s.routine not in ("gemm", "copy")]
     native = {function_name(program, s): s for s in own if runs_natively(program, s)}
     kinds = {TYPES[step_type(program, s)][1] for s in native.values()}
-    texts = [SUPPORT.replace("TYPE", kind) for kind in sorted(kinds)]
+    texts = [DECLARATION] * bool(native) + [SUPPORT.replace("TYPE", kind) for kind in sorted(kinds)]
     texts += [RoutineWriter(program, step).write() for step in native.values()]
     return texts + [HOST_CALL] * (len([s for s in own if not runs_natively(program, s)]) > 0)

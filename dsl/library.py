@@ -110,7 +110,7 @@ def _shares(node: Expr, parts: tuple[Expr | None, ...]) -> Parts:
 
 def _transposed(node: Expr, parts: Sequence[Expr | None]) -> Parts:
     """The reverse rule that the forward rule implies: it is linear in the tangents, so their values do not matter."""
-    seeds = [bound(a.dtype, a.shape) if a.dtype.kind == "f" else None for a in node.args]
+    seeds = [bound(a.dtype, a.shape) if a.dtype.kind in "fc" else None for a in node.args]
     along = _forward(node, seeds)
     pairs = [(t, g) for t, g in zip(along, parts, strict=True) if t is not None and g is not None]
     wrt = [s for s in seeds if s is not None]

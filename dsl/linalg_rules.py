@@ -9,6 +9,8 @@ the very same node in them.
     solve(a, b; trans)                   x of op(a) @ x = b, with matrices b; op is the transpose where trans
     inv(a), expm(a)
     triangular(a, b; lower, trans, unit) x of op(a) @ x = b where only one triangle of a is looked at
+    trmm(a, b; lower, trans)             op(a) @ b of a triangle
+    syrk(a; trans)                       the lower triangle of a @ a.T, or of a.T @ a
     potrf getrf getrs                    what these are composed of; getrf and getrs have rows as right-hand sides
 """
 
@@ -87,13 +89,13 @@ def _cholesky_forward(node: Expr, tangents: Cotangents) -> Parts:
     """dl = l @ lower_half(l^-1 @ da @ l^-T) (Murray, eq. 8)."""
     l = cholesky(node.args[0])  # noqa: E741
     left = triangular(l, only(tangents))
-    return [matmul(l, lower_half(transposed(triangular(l, transposed(left)))))]
+    return [triangular_product(l, lower_half(transposed(triangular(l, transposed(left)))))]
 
 
 def _cholesky_reverse(node: Expr, parts: Cotangents) -> Parts:
     """The symmetric part of l^-T @ lower_half(l.T @ g) @ l^-1 (Murray, eq. 10)."""
     l, g = cholesky(node.args[0]), only(parts)  # noqa: E741
-    inner = lower_half(matmul(transposed(l), g))
+    inner = lower_half(triangular_product(l, g, trans=True))
     left = triangular(l, inner, trans=True)
     return [symmetric_part(transposed(triangular(l, transposed(left), trans=True)))]
 
@@ -185,6 +187,24 @@ def _triangular_reverse(node: Expr, parts: Cotangents) -> Parts:
     return [negated(_triangle(outer, static["lower"], static["unit"])), share]
 
 
+def triangular_product(a: Expr, b: Expr, lower: bool = True, trans: bool = False) -> Expr:
+    """op(a) @ b where only one triangle of a is looked at: half the work of a matrix product."""
+    return routine("trmm", a, b, lower=lower, trans=trans)[0]
+
+
+def _trmm_forward(node: Expr, tangents: Cotangents) -> Parts:
+    (a, b), (ta, tb), static = node.args, tangents, static_of(node)
+    parts = [] if tb is None else [triangular_product(a, tb, **static)]
+    return [total(parts if ta is None else [*parts, triangular_product(ta, b, **static)])]
+
+
+def _trmm_reverse(node: Expr, parts: Cotangents) -> Parts:
+    (a, b), static, g = node.args, static_of(node), only(parts)
+    outer = matmul(b, transposed(g)) if static["trans"] else matmul(g, transposed(b))
+    share = triangular_product(a, g, static["lower"], not static["trans"])
+    return [_triangle(outer, static["lower"], False), share]
+
+
 def _columns(node: Expr, parts: list[Lane], lanes: Lanes) -> list[Lane] | None:
     """Right-hand sides in lanes, of one matrix: more columns."""
     a, b = parts
@@ -226,6 +246,16 @@ def _getrf_types(a: Expr) -> list[Type]:
     return [(a.dtype, tuple(a.shape[-2:])), (np.dtype(np.int32), (a.shape[-1],))]
 
 
+def _syrk_types(a: Expr, trans: bool) -> list[Type]:
+    n = a.shape[-1 if trans else -2]
+    return [(a.dtype, (n, n))]
+
+
+def _syrk_flops(a: Expr, trans: bool) -> Dim:
+    m, n = a.shape[-2:]
+    return m * n * (n if trans else m)
+
+
 def _cubes(numerator: int, denominator: int) -> Any:
     def flops(a: Expr, *rest: Expr, **static: Any) -> Dim:
         n = a.shape[-1]
@@ -250,6 +280,8 @@ ROUTINES.update({
     "triangular": Routine((2, 2), _like_last, _triangular_forward, _triangular_reverse, _per_column(1),
                           batch=_columns),
     "expm": Routine((2,), _matrix, _expm_forward, _expm_reverse, _cubes(20, 1)),
+    "trmm": Routine((2, 2), _like_last, _trmm_forward, _trmm_reverse, _per_column(1), batch=_columns),
+    "syrk": Routine((2,), _syrk_types, flops=_syrk_flops),
     "getrf": Routine((2,), _getrf_types, flops=_cubes(2, 3)),
     "getrs": Routine((2, 1, 2), _like_last, flops=_per_column(2)),
 })

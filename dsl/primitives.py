@@ -362,6 +362,15 @@ def contract(a: Expr, b: Expr, labels_a: str, labels_b: str, labels_out: str) ->
     return make("contract", (a, b), (labels_a, labels_b, labels_out), a.dtype, shape)
 
 
+def untransposed(x: Expr, labels: str) -> tuple[Expr, str]:
+    """What is transposed, with the labels of its axes: in a contraction a transpose is only an order of labels."""
+    while x.op == "transpose":
+        perm = x.attrs[0]
+        labels = "".join(labels[perm.index(i)] for i in range(len(perm)))
+        x = x.args[0]
+    return x, labels
+
+
 def recurrence(a: Expr, b: Expr, axis: int, reverse: bool = False) -> Expr:
     """s[k] = a[k]*s[k-1] + b[k] along `axis` with s[-1] = 0; `reverse` runs from the end."""
     return make("recurrence", (a, b), (axis, reverse), b.dtype, b.shape)

@@ -29,6 +29,7 @@ from .primitives import (
     reshape,
     slice_,
     transpose,
+    untransposed,
     zeros_like,
 )
 from .rules_complex import (
@@ -324,13 +325,34 @@ def _contract_forward(node: Expr, tangents: Tangents) -> Expr:
     return total(parts)
 
 
-def _contract_reverse(node: Expr, g: Expr, index: int) -> Expr:
-    """Labels that were summed in this operand alone repeat."""
+def _contract_reverse(node: Expr, g: Expr, index: int) -> Expr | None:
+    """Labels that were summed in this operand alone repeat. The two shares of x @ x.T are one product."""
+    mirrored = _mirrored(node)
+    if mirrored is not None:
+        if index == 1:
+            return None
+        g = total([g, transpose(g, mirrored)])
     labels, out = list(node.attrs[:2]), node.attrs[2]
     mine, theirs = labels[index], labels[1 - index]
     kept = "".join(c for c in mine if c in out or c in theirs)
     share = contract(g, node.args[1 - index], out, theirs, kept)
     return broadcast(share, tuple(mine.index(c) for c in kept), node.args[index].shape)
+
+
+def _mirrored(node: Expr) -> tuple[int, ...] | None:
+    """For a matrix product of an array with its own transpose: the order of axes that exchanges their roles in the
+    result.
+    """
+    (a, la), (b, lb) = (untransposed(x, labels) for x, labels in zip(node.args, node.attrs[:2], strict=True))
+    out = node.attrs[2]
+    if a is not b or len(out) < 2 or la == lb:
+        return None
+    roles = dict(zip(la, lb, strict=True))
+    if any(roles.get(roles[c], "") != c for c in la if c in roles and roles[c] in roles):
+        return None
+    roles.update({v: k for k, v in roles.items()})
+    turned = [roles[c] for c in out]
+    return tuple(turned.index(c) for c in out) if sorted(turned) == sorted(out) else None
 
 
 def _recurrence_forward(node: Expr, tangents: Tangents) -> Expr:

@@ -56,6 +56,9 @@ CASES = {
     "gradient": (lambda a, b: pb.grad(lambda a: pb.sum(la.solve(a, b) ** 2))(a), [A, B]),
     "gradient of a factor": (lambda a, g: pb.grad(lambda a: pb.sum(la.cholesky(a) * g))(a), [SPD, A]),
     "gradient through a loop": (lambda a, b: pb.grad(lambda a: pb.sum(repeated(a, b)))(a), [SPD[0], B[0]]),
+    "products with itself": (lambda a: (a @ a.T, a.T @ a, (a @ a.T).T, a[:, :0] @ a[:, :0].T), [A[0, :, :7]]),
+    "products with themselves": (lambda a: (a @ a.mT, a.mT @ a), [A[:, :, :7].astype(np.float32)]),
+    "its gradient": (lambda a, g: pb.grad(lambda a: pb.sum(g * (a @ a.T)))(a), [A[0, :, :7], A[1]]),
     "lanes": (lambda a, b: pb.vmap(la.solve, (None, 0))(a, b), [A[0], B]),
 }
 
@@ -158,6 +161,20 @@ def test_forward_and_reverse_agree():
     ta, tb, g = RANDOM.normal(size=A.shape), RANDOM.normal(size=B.shape), RANDOM.normal(size=B.shape)
     forward, reverse = f(A, B, ta, tb, g)
     np.testing.assert_allclose(forward, sum(reverse), rtol=1e-11)
+
+
+def test_a_product_with_itself_is_half_a_product_and_its_gradient_one():
+    f = pb.compile(lambda a, g: pb.value_and_grad(lambda a: pb.sum(g * (a @ a.T)))(a))
+    program = f.lower(A[0, :, :7], A[1]).as_text("program")
+    assert program.count("= syrk(") == 2 and program.count("= gemm(") == 1
+    pb.check_grads(lambda a: pb.sin(a @ a.T), (A[0, :3, :4],), order=2)
+
+
+def test_the_reverse_rule_of_cholesky_multiplies_by_triangles():
+    program = pb.compile(CASES["gradient of a factor"][0]).lower(SPD, A).as_text("program")
+    assert program.count("= trmm(") == 2 and "gemm" not in program
+    pb.check_grads(lambda a, b: pb.jvp(la.cholesky, (a + a.T + 9 * np.eye(3),), (b,))[1], (A[0, :3, :3], A[1, :3, :3]),
+                   order=2)
 
 
 def test_a_gradient_factors_once():
