@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import breaks
-from .adjoint import number
+from . import breaks, ops
+from .adjoint import Operations, number
 from .branch import Branch
 from .breaks import Break
 from .implicit import ImplicitRule
@@ -45,11 +45,12 @@ def _is_nonzero(x: Expr) -> bool:
 
 
 EXCLUDED: dict[str, Callable[[Expr, list[int]], bool]] = {
-    "divide": _divides, "floor_divide": lambda node, signs: False, "power": _smooth_power, "log1p": _is_nonnegative,
+    "divide": _divides, "power": _smooth_power, "log1p": _is_nonnegative,
     "abs": _is_nonnegative, "sqrt": _is_positive(0), "sign": _is_positive(0), "heaviside": _is_positive(0),
-    "copysign": lambda node, signs: False, "xlogy": _is_positive(1), "gammaln": _is_positive(0),
-    **{name: _is_positive(0) for name in ("reciprocal", "rsqrt", "cbrt", "log", "log2", "log10", "digamma",
-                                          "polygamma1", "polygamma2", "polygamma3", "signbit")},
+    "xlogy": _is_positive(1), "gammaln": _is_positive(0),
+    **{name: _is_positive(0) for name in (
+        "reciprocal", "rsqrt", "cbrt", "log", "log2", "log10", "i0e", "gamma", "digamma", "polygamma1", "polygamma2",
+        "polygamma3", "signbit")},
 }
 
 
@@ -148,11 +149,21 @@ def bodies(node: Expr, moving: set[Expr]) -> Iterator[tuple[list[Expr], set[Expr
         own = {v for v, a in zip(view.variables, view.operands, strict=True) if a in moving}
         for body in view.bodies:
             yield list(body.results), own
+    elif is_defined(node):
+        operations = Operations(node.dtype, node.shape)
+        rule = ops.expansion(node.op, node.dtype)
+        assert rule is not None
+        yield [operations.lift(rule(operations, *node.args))], {a for a in node.args if a in moving}
     elif node.op == "custom" and isinstance(node.attrs[0], ImplicitRule):
         rule = node.attrs[0]
         operands = node.args[2 * rule.results :]
         yield list(rule.residuals), {*rule.unknowns, *(v for v, a in zip(rule.operands, operands, strict=True)
                                                       if a in moving)}
+
+
+def is_defined(node: Expr) -> bool:
+    """Whether a row is the user's, which is as smooth as the operations that it is made of."""
+    return node.op in ops.ROWS and ops.ROWS[node.op].kinks == ops.AS_DEFINED
 
 
 def arguments(node: Expr) -> tuple[Expr, ...]:

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from .ops import AS_DEFINED
+from .row import Row
+
 JUMP, KINK, POLE = "jump", "kink", "pole"
 _NONE = "none: a gradient with no other path is refused"
 
@@ -87,15 +90,30 @@ BREAKS: dict[str, tuple[Break, ...]] = {
     "atan2": (Break(KINK, "{y} = {x} = 0", (0.0, 0.0), (0.0, 0.0)),
               Break(JUMP, "{y} = 0 and {x} < 0", (0.0, -1.0), (-1.0, 0.0))),
     "hypot": (Break(KINK, "{x} = {y} = 0", (0.0, 0.0), (0.0, 0.0), instead="pb.sqrt({x}**2 + {y}**2 + eps**2)"),),
+    "log1mexp": (Break(POLE, "{x} = 0", (0.0,), (-inf,)),),
+    "erfcinv": (Break(POLE, "{x} = 0", (0.0,), (-inf,)), Break(POLE, "{x} = 2", (2.0,), (-inf,))),
+    "ndtri": (Break(POLE, "{x} = 0", (0.0,), (inf,)),
+              Break(POLE, "{x} = 1", (1.0,), (inf,), instead="pb.clip({x}, eps, 1 - eps) inside")),
+    "i0e": (Break(KINK, "{x} = 0", (0.0,), (0.0,)),),
+    "zeta": (Break(POLE, "{s} = 1"), Break(POLE, "{q} is an integer, 0 or below")),
+    **{name: (Break(POLE, "{x} or {y} is an integer, 0 or below"),) for name in ("beta", "betaln")},
     "gammaln": (Break(POLE, "{x} is an integer, 0 or below", instead="pb.gammaln(pb.maximum({x}, eps))"),),
     **{name: (Break(POLE, "{x} is an integer, 0 or below"),)
-       for name in ("digamma", "polygamma1", "polygamma2", "polygamma3")},
+       for name in ("gamma", "digamma", "polygamma1", "polygamma2", "polygamma3")},
     **{name: (Break(KINK, "{x} = {y}", (1.0, 1.0), (0.5, 0.5), instead=instead),)
        for name, instead in (("maximum", "pb.logaddexp({x}/width, {y}/width)*width"),
                              ("minimum", "-pb.logaddexp(-{x}/width, -{y}/width)*width"), ("fmax", ""), ("fmin", ""))},
     "clip": (Break(KINK, "{x} = {low}", (0.0, 0.0, 1.0), (0.5, 0.5, 0.0)),
              Break(KINK, "{x} = {high}", (1.0, 0.0, 1.0), (0.5, 0.0, 0.5))),
 }
+
+
+def of_row(row: Row) -> tuple[Break, ...]:
+    """The breaks of a row; what it says of itself, where it is not in the table."""
+    if row.name in BREAKS or not row.kinks or row.kinks == AS_DEFINED:
+        return BREAKS.get(row.name, ())
+    return (Break(KINK, f"{row.name}: {row.kinks}"),)
+
 
 # What is no row.
 COMPARED = Break(JUMP, "{x} = {y}", says="that of the branch taken",

@@ -19,6 +19,7 @@ from .ops_special import SPECIAL
 from .row import Row, entry
 
 _JUMP = "piecewise constant: no derivative"
+AS_DEFINED = "as its expression"             # kinks of a row of the user's
 # Rows that take complex numbers: of those with a complex result the partials are the complex derivative.
 _COMPLEX = frozenset((
     "add", "subtract", "multiply", "divide", "negative", "positive", "reciprocal", "square", "sqrt", "rsqrt", "power",

@@ -38,7 +38,7 @@ def scalar_op(name: str, expr: Any, args: Any = None) -> Callable[..., Expr]:
     body = _on_rows(meaning, names)
     body(derive.TextOps(), *names)                  # a function without a row is refused here, not at the first call
     row = Row(name, names, str(meaning), "float", lambda *values: body(ops_numpy.Rows(), *values),
-              kinks="as its expression")
+              kinks=ops.AS_DEFINED)
     ops.define(row, tuple(_partial(meaning, names, i) for i in range(len(names))), body)
 
     def call(*values: Any) -> Expr:

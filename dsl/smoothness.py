@@ -24,7 +24,7 @@ from .functional import is_expression
 from .node import Expr, make, toposort
 from .signs import ANY, signs
 from .size import Guards, tracing
-from .surface import as_expr, specialize
+from .surface import Var, as_expr, specialize
 from .text import text
 from .trace import variables_of
 
@@ -84,6 +84,8 @@ class Smoothness(Sequence):
 def smoothness(target: Any, *args: Any, **known: Any) -> Smoothness:
     """Where `target`, an expression or a nest of them, or a function of `args`, has kinks, jumps and poles.
 
+    Without `args` the arguments of a function are as variables that are not declared.
+
     Each of the list tells its `kind`, the `condition`, the `derivative` that is used there, the user's `line` and what
     to write `instead`, in which `eps` and `width` are small numbers of your choice. Shapes that are not declared are
     taken from arrays given by name, or else as those of vectors, scalars or square matrices, whichever fit first. Poles
@@ -101,8 +103,7 @@ def smoothness(target: Any, *args: Any, **known: Any) -> Smoothness:
     if is_expression(target):
         outputs, lines = _of_expression(nest.leaves(target), known)
     elif callable(target):
-        lines: Lines = {}
-        outputs = _of_function(target, args, known)
+        outputs, lines = _of_function(target, args, known)
     else:
         raise TypeError(f"smoothness takes an expression or a function, not {type(target).__name__}")
     seen: dict[tuple, Finding] = {}
@@ -112,14 +113,18 @@ def smoothness(target: Any, *args: Any, **known: Any) -> Smoothness:
 
 
 # ---- types ------------------------------------------------------------------------------------------------------
-def _of_function(target: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> list[Expr]:
+def _of_function(target: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> tuple[list[Expr], Lines]:
+    needed = [n for n, p in inspect.signature(target).parameters.items()
+              if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not args and not kwargs and needed:
+        return _of_expression(nest.leaves(target(*map(Var, needed))), {})
     given = inspect.signature(target).bind(*args, **kwargs)
     for name, value in given.arguments.items():
         leaves, structure = nest.flatten(value)
         typed = [_variable(path, leaf) for path, leaf in zip(nest.leaf_names(value, name), leaves, strict=True)]
         given.arguments[name] = nest.unflatten(structure, typed)
     with tracing(Guards()):
-        return [as_expr(x) for x in nest.leaves(target(*given.args, **given.kwargs))]
+        return [as_expr(x) for x in nest.leaves(target(*given.args, **given.kwargs))], {}
 
 
 def _variable(name: str, like: Any) -> Any:
@@ -201,7 +206,7 @@ class _Search:
             for found, words in SPECIAL[node.op](node, moving):
                 yield self._finding(found, node, words)
         elif row is not None and node.dtype.kind in "fc":
-            for found in breaks.BREAKS.get(node.op, ()):
+            for found in breaks.of_row(row):
                 yield self._finding(found, node, dict(zip(row.args, node.args, strict=True)))
 
     def _finding(self, found: Break, node: Expr, words: Mapping[str, Expr]) -> Finding:

@@ -162,6 +162,21 @@ def test_functions_nests_loops_and_solutions():
     assert any(condition.endswith("is singular") and "matrix" in condition for _, condition in found)
 
 
+def test_a_row_of_the_users_is_as_smooth_as_its_expression():
+    sympy = pytest.importorskip("sympy")
+    u, v = sympy.symbols("u v")
+    ramp = pb.scalar_op("ramp_for_smoothness", sympy.Abs(u) / (1 + v**2))
+    smooth = pb.scalar_op("bell_for_smoothness", sympy.exp(-u**2))
+    assert listed(ramp(x - 1, y)) == [("kink", "x - 1 = 0")]
+    assert listed(smooth(x)) == []
+
+
+def test_functions_without_arguments_are_of_variables():
+    assert listed(lambda u, v: abs(u) + v @ u) == [("kink", "u = 0")]
+    assert listed(lambda m, scale=2.0: pb.max(m * scale, axis=1)) == [
+        ("kink", "two elements of m*2 are both the greatest")]
+
+
 def test_shapes_that_do_not_fit_are_asked_for():
     v = pb.Var("v")
     assert listed(abs(v[:, 1, ::2]), v=np.ones((2, 3, 4))) == [("kink", "v[:, 1, ::2] = 0")]

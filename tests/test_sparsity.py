@@ -1,12 +1,22 @@
 """Patterns of Jacobians from index maps, colorings, and sparse Jacobians and Hessians, against dense ones."""
 
+import shutil
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
+from target_contract import assert_agree, expected, job_of, run_on_cpu
 
-import pullback as pb
-from pullback.codegen.program import Kernel
+sys.path.insert(0, str(Path(__file__).parent / "emulator"))
+
+from emulator import run_program  # noqa: E402
+from expressions import inputs_of  # noqa: E402
+
+import pullback as pb  # noqa: E402
+from pullback.codegen.program import Kernel  # noqa: E402
 
 rng = np.random.default_rng(11)
 
@@ -371,6 +381,17 @@ def test_newton_on_a_grid_with_a_sparse_solver():
     assert jacobian.coloring(u).count <= 7
     np.testing.assert_allclose(value(u), 0, atol=1e-14)
     np.testing.assert_allclose(pb.root(f, np.zeros((n, n)), linear_solver="cg"), u, rtol=1e-9)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
+def test_the_entries_on_every_target():
+    x = np.linspace(0.1, 1.0, 9)
+    f = pb.jacobian(residual, sparse=True)
+    coloring = f.coloring(x)
+    words = [coloring.colors, np.arange(coloring.count, dtype=np.int32), coloring.places]
+    job = job_of(lambda x, *words: f.compiled("columns").target((x,), {}, *words), [x, *words])
+    assert_agree(run_on_cpu(job), expected(job))
+    assert_agree(run_program(job[1], *inputs_of(job[0], [x, *words])), expected(job))
 
 
 def test_errors_say_what_to_write():
