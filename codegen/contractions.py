@@ -72,7 +72,7 @@ def _as_sum(a: Expr, la: str, b: Expr, lb: str, out: str, groups: Groups, dims: 
     shape = tuple(dims[c] for c in order)
     product = primitives.elementwise(
         "multiply" if a.dtype.kind != "b" else "logical_and",
-        *[_spread(x, labels, order, shape) for x, labels in ((a, la), (b, lb))],
+        *[spread(x, labels, order, shape) for x, labels in ((a, la), (b, lb))],
     )
     total = primitives.reduce(
         product, "add" if a.dtype.kind != "b" else "logical_or", tuple(order.index(c) for c in groups.k)
@@ -81,7 +81,7 @@ def _as_sum(a: Expr, la: str, b: Expr, lb: str, out: str, groups: Groups, dims: 
     return primitives.transpose(total, tuple(kept.index(c) for c in out))
 
 
-def _spread(x: Expr, labels: str, order: str, shape: tuple[Dim, ...]) -> Expr:
+def spread(x: Expr, labels: str, order: str, shape: tuple[Dim, ...]) -> Expr:
     ordered = sorted(labels, key=order.index)
     x = primitives.transpose(x, tuple(labels.index(c) for c in ordered))
     return primitives.broadcast(x, tuple(order.index(c) for c in ordered), shape)

@@ -12,6 +12,7 @@ from ..dsl.primitives import elementwise, slice_
 from ..dsl.prune import pruned
 from ..dsl.size import Size
 from .complex_pairs import Result, split
+from .components import separated
 from .contractions import gemm_attrs
 from .fuse import Cluster, clusters_of, fitted, ordered
 from .halves import in_memory, is_complex
@@ -39,7 +40,7 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
     words: dict[Expr, Expr] = {}
     context = Context(Names(), {}, {}, set())
     parts = split(pruned(outputs))
-    simple = map(_flat, lowered([part for found in parts for part in found], words))
+    simple = map(_flat, lowered(separated([part for found in parts for part in found]), words))
     results: list[Result] = [tuple(next(simple) for _ in found) for found in parts]
     _store_in_call_order(outputs, results, inputs, names, context)
     context.words.update(words)
