@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..dsl.size import Dim, Size
 from .llvm_function import Function, Value, memory_type, register_type, scalar_type
-from .program import Buffer, Kernel, Literal, Load, Offset, Operand, Store, Update
+from .program import Buffer, Kernel, Let, Literal, Load, Offset, Operand, Store, Update
 
 ALL = "splat (i1 true)"
 ALIGN = {"i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
@@ -37,6 +37,7 @@ class Memory:
     mask: str | None
     mask_depth: int
     near_row: bool
+    lets: dict[str, Let]
     buffers: dict[str, Buffer]
     numbers: dict[str, int]
     written: set[str]
@@ -149,9 +150,25 @@ class Memory:
         near = place.lanes == "forward" and (self.near_row or not isinstance(stmt.offset.const, Size))
         if mask is None or mask.width and near:
             return place.pointer, depth
-        guard, at = self._any(stmt, mask)
+        guard, at = self._of_row(stmt.mask or "") if place.lanes == "forward" else (None, -1)
+        guard, at = (guard, at) if guard else self._any(stmt, mask)
         depth = max(depth, at)
         return self._guarded(place.pointer, guard, depth), depth
+
+    def _of_row(self, mask: str) -> tuple[str | None, int]:
+        """What the conditions of `mask` that are the same in all lanes say; None where it has none.
+
+        They tell rows that have a neighbour from those that have none. Where they hold, a neighbour is near: the test
+        of all lanes, which every load would have to wait for, is not needed.
+        """
+        let = self.lets.get(mask)
+        if mask in self.values and not self.values[mask].width:
+            return self.values[mask].text, self.values[mask].depth
+        if let is None or let.op != "logical_and":
+            return None, -1
+        (a, at), (b, there) = (self._of_row(arg) if isinstance(arg, str) else (None, -1) for arg in let.args)
+        depth = max(at, there)
+        return self.f.pure(f"and i1 {a}, {b}", depth) if a and b else a or b, depth
 
     def _read(self, text: str, depth: int, buffer: str, hint: str) -> tuple[str, int]:
         """Print a load; from a buffer never written here, in front of the loop in which its address stands still.

@@ -166,3 +166,27 @@ def test_a_time_loop_and_its_gradient_as_cuda_text():
     graph, program, arrays = job
     assert_agree(run_on_cpu(job), expected(job))
     assert_agree(run_program(program, *inputs_of(graph, arrays)), expected(job))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
+def test_half_steps_on_two_fields_and_their_gradient_as_cuda_text():
+    """The cotangent of a field is computed, read by the other's, and its core set to 0, all in one buffer."""
+    inside = (slice(1, -1), slice(1, -1))
+
+    def average(u):
+        return 0.2 * (u[1:-1, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:] + u[2:, 1:-1] + u[:-2, 1:-1])
+
+    def loss(a, b):
+        def step(_, ab):
+            a, b = ab
+            b = b.at[inside].set(average(a))
+            return a.at[inside].set(average(b) * b[1:-1, 2:]), b
+
+        a, b = pb.fori_loop(0, 3, step, (a, b))
+        return pb.sum(a**2) + pb.sum(pb.sin(b))
+
+    arrays = [rng.normal(size=(6, 9)), rng.normal(size=(6, 9))]
+    job = job_of(lambda a, b: pb.value_and_grad(loss, argnums=(0, 1))(a, b), arrays)
+    graph, program, arrays = job
+    assert_agree(run_on_cpu(job), expected(job))
+    assert_agree(run_program(program, *inputs_of(graph, arrays)), expected(job))
