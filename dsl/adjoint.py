@@ -73,6 +73,8 @@ def _folded(name: str, args: Sequence[Expr]) -> Expr | None:
         operands = [np.asarray(v, a.dtype) for v, a in zip(values, args, strict=True)]
         result = ops.ROWS[name].numpy(*operands)
         return full(args[0].shape, result, result.dtype)
+    if name == "where" and values[0] is not None:
+        return args[1] if values[0] else args[2]
     if name == "mask" and values[0] is True or name == "subtract" and _is_zero(values[1]):
         return args[0] if name == "subtract" else args[1]
     if name in ("logical_and", "logical_or"):

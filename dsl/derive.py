@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import ops, partials_by_hand
+from . import ops, partials_by_hand, partials_special
 from .errors import NotDifferentiable
 from .row import Row
 
@@ -179,10 +179,14 @@ def partial_text(row: Row, i: int) -> str:
     return f"def {row.name}_{i}({', '.join(f'{a}: Any' for a in ('op', *row.args, 'r'))}) -> Any:\n    return {body}\n"
 
 
+def _by_hand(name: str) -> bool:
+    return hasattr(partials_by_hand, name) or hasattr(partials_special, name)
+
+
 def partials_text() -> str:
     """The text of partials.py: every partial that is not written by hand, in the order of the table."""
     wanted = [(row, i) for row in ops.ROWS.values() if not row.jumps for i in range(len(row.args))]
-    derived = [(row, i) for row, i in wanted if not hasattr(partials_by_hand, f"{row.name}_{i}")]
+    derived = [(row, i) for row, i in wanted if not _by_hand(f"{row.name}_{i}")]
     return "\n\n".join([_HEADER, *(partial_text(row, i) for row, i in derived)])
 
 

@@ -143,8 +143,7 @@ def beta(op: Ops, x: Value, y: Value) -> Value:
     """By gamma where that does not overflow."""
     total = op.gamma(op.add(x, y))
     quotient = op.multiply(op.divide(op.gamma(x), total), op.gamma(y))
-    near = op.logical_and(op.isfinite(total), op.greater(op.minimum(op.abs(x), op.abs(y)), 1e-30))
-    return op.where(near, quotient, op.exp(op.betaln(x, y)))
+    return op.where(op.isfinite(total), quotient, op.exp(op.betaln(x, y)))
 
 
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from . import expansions, ops_numpy, partials_by_hand
+from . import expansions, ops_numpy, partials_by_hand, partials_special
 from . import partials as derived
 from .ops_special import SPECIAL
 from .row import Row, entry
 
+_PARTIALS = (partials_by_hand, partials_special, derived)
 _JUMP = "piecewise constant: no derivative"
 AS_DEFINED = "as its expression"             # kinks of a row of the user's
 # Rows that take complex numbers: of those with a complex result the partials are the complex derivative.
@@ -280,7 +281,7 @@ def partials(name: str) -> tuple[Callable[..., Any] | None, ...]:
     if name in _DEFINED:
         return _DEFINED[name][0]
     names = [f"{name}_{i}" for i in range(len(ROWS[name].args))]
-    return tuple(getattr(partials_by_hand, n, None) or getattr(derived, n, None) for n in names)
+    return tuple(next((f for f in (getattr(m, n, None) for m in _PARTIALS) if f), None) for n in names)
 
 
 def expansion(name: str, dtype: Any) -> Callable[..., Any] | None:

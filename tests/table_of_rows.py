@@ -102,4 +102,5 @@ def _exact_at(meaning, point, orders, digits):
     digits += 2 * max((abs(np.log10(s)) for s in sizes), default=0) + max((s for s in sizes if s < 2000), default=0)
     with mpmath.workdps(int(digits)):
         point = tuple(mpmath.mpf(float(v)) for v in point)
-        return float(meaning(*point) if orders is None else mpmath.diff(meaning, point, tuple(orders)))
+        value = meaning(*point) if orders is None else mpmath.diff(meaning, point, tuple(orders))
+        return np.nan if isinstance(value, mpmath.mpc) and value.imag else float(value.real)
