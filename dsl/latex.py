@@ -89,8 +89,17 @@ def _name(words: Phrase, show: Show) -> Spelled:
     return symbol(words.args[0]), ATOM
 
 
+def _complex_number(value: complex) -> Spelled:
+    """As Python writes it, with an upright i."""
+    digits = str(value).strip("()").replace("j", r"\mathrm{i}").replace("inf", r"\infty")
+    return (digits, ATOM) if value.real == 0 and value.imag >= 0 else (rf"\left({digits}\right)", ATOM)
+
+
 def _number(words: Phrase, show: Show) -> Spelled:
-    digits = shortest(words.args[0])
+    value = words.args[0]
+    if isinstance(value, complex) or getattr(value, "dtype", np.dtype(int)).kind == "c":
+        return _complex_number(complex(value))
+    digits = shortest(value)
     if digits in ("nan", "True", "False"):
         return rf"\mathrm{{{digits}}}", ATOM
     digits = digits.replace("inf", r"\infty")
@@ -235,7 +244,7 @@ def literal(value: Any, show: Show, tightness: int = ANY) -> str:
     """A part of a phrase: an expression, or a static value."""
     if isinstance(value, (Expr, Phrase)):
         return show(value, tightness)
-    if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+    if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         return show(Phrase("number", (value,)), tightness)
     if hasattr(value, "symbols"):
         return show(Phrase("size", (value,)), tightness)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import linalg_spectral as spectral
-from .arguments import all_axes, one_axis
+from .arguments import all_axes, array, one_axis
 from .errors import ShapeError
 from .linalg_arguments import floating
 from .node import Expr
@@ -16,6 +16,7 @@ from .size import product
 from .surface import surface
 
 _INFINITE = {np.inf: "maximum", -np.inf: "minimum"}
+_SPECTRAL = (2, -2, "nuc")               # orders of matrices that depend on singular values
 
 
 @surface
@@ -31,8 +32,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> E
     >>> float(pb.linalg.norm([3.0, 4.0])), float(pb.linalg.norm([[1.0, 2.0], [3.0, 4.0]], 1))
     (5.0, 6.0)
     """
-    x = floating(x)
+    x = array(x)
     rank = len(x.shape)
+    spectral_order = ord in _SPECTRAL and (rank if axis is None else len(_axes(axis, rank))) == 2
+    x = floating(x) if spectral_order else _real(x)
     if axis is None and (ord is None or rank not in (1, 2)):
         if ord is not None and rank:
             raise ShapeError(f"norm of order {ord!r} is of one or two axes, and the array has shape "
@@ -47,7 +50,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> E
 def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Expr:
     """The norm of order `ord` of `x` as a vector, over `axis` (one, several, or None: all); the array API's function.
     """
-    x = floating(x)
+    x = _real(x)
     axes = all_axes(axis, len(x.shape))
     rest = tuple(i for i in range(len(x.shape)) if i not in axes)
     flat = reshape(transpose(x, (*rest, *axes)),
@@ -58,7 +61,7 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) 
 @surface
 def matrix_norm(x: Any, keepdims: bool = False, ord: Any = "fro") -> Expr:
     """The norm of order `ord` of the matrices in the last two axes; the array API's function."""
-    x = floating(x)
+    x = floating(x) if ord in _SPECTRAL else _real(x)
     if len(x.shape) < 2:
         raise ShapeError(f"matrix_norm takes a matrix or several along leading axes, not {show_shape(x.shape)}")
     axes = (len(x.shape) - 2, len(x.shape) - 1)
@@ -71,6 +74,12 @@ def _axes(axis: Any, rank: int) -> tuple[int, ...]:
     if len(found) not in (1, 2) or len(set(found)) < len(found):
         raise ShapeError(f"norm is of one axis or of two different ones, not of axis={axis!r}")
     return found
+
+
+def _real(x: Any) -> Expr:
+    """`x`, of complex numbers their absolute values: all that most norms depend on."""
+    x = array(x)
+    return scalar("abs", x) if x.dtype.kind == "c" else floating(x)
 
 
 def _kept(found: Expr, x: Expr, axes: tuple[int, ...], keepdims: bool) -> Expr:
@@ -113,7 +122,7 @@ def _matrix(x: Expr, order: Any, axes: tuple[int, ...]) -> Expr:
     if order in (1, -1, np.inf, -np.inf):
         summed, left = (last, last) if order in (1, -1) else (last + 1, last)
         return reduce(reduce(elementwise("abs", x), "add", (summed,)), "maximum" if order > 0 else "minimum", (left,))
-    if order in (2, -2, "nuc"):
+    if order in _SPECTRAL:
         fold = {2: "maximum", -2: "minimum", "nuc": "add"}[order]
         return reduce(spectral.svd(x)[1], fold, (last,))
     raise ShapeError(f"a norm of matrices has the order None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {order!r}")

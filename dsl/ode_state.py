@@ -70,7 +70,7 @@ def ode_times(t: Any, leaves: Any) -> Expr:
     if len(found.shape) != 1 or not at_most(1, found.shape[0]):
         raise ShapeError(f"t is a vector of times whose first one is that of y0, not of shape "
                          f"{show_shape(found.shape)}: write t=[0.0, 1.0] for the state at the start and at 1")
-    return cast(found, np.result_type(*[x.dtype for x in leaves]) if leaves else np.float64)
+    return cast(found, primitives.part_dtype(np.result_type(*[x.dtype for x in leaves])) if leaves else np.float64)
 
 
 @surface
@@ -100,7 +100,8 @@ def ode_norm(xs: Any, scales: Any, trajectories: Any) -> Expr:
     count: Any = 0
     for x, scale in zip(xs, scales, strict=True):
         axes = tuple(range(integer(trajectories), len(x.shape)))
-        squares = primitives.reduce(scalar("square", scalar("divide", x, scale)), "add", axes)
+        size = scalar("abs", x) if x.dtype.kind == "c" else x
+        squares = primitives.reduce(scalar("square", scalar("divide", size, scale)), "add", axes)
         total = squares if total is None else scalar("add", total, squares)
         count = count + sizes.product(x.shape[a] for a in axes)
     return scalar("sqrt", scalar("divide", total, cast(size_value(sizes.maximum(count, 1)), total.dtype)))

@@ -227,6 +227,27 @@ def test_loops_carry_complex_states():
         np.testing.assert_allclose(branch(k, Z), wanted)
 
 
+def test_differential_equations_bound_the_modulus_of_the_error():
+    found = pb.compile(lambda z: pb.ode.solve(lambda t, y: 1j * y, z, np.linspace(0, 2, 3), rtol=1e-9, atol=1e-9))(Z[0])
+    np.testing.assert_allclose(found, Z[0] * np.exp(1j * np.array([[0], [1], [2]])), rtol=1e-7)
+
+
+def test_norms():
+    for order, axis in ((None, None), (1, 0), (np.inf, 1), (3, 0), ("fro", (0, 1)), (1, (0, 1)), (0, 1)):
+        np.testing.assert_allclose(pb.compile(lambda z, o=order, a=axis: pb.linalg.norm(z, o, a))(Z),
+                                   np.linalg.norm(Z, order, axis))
+    np.testing.assert_allclose(pb.grad(lambda z: pb.linalg.norm(z))(Z), Z.conj() / np.linalg.norm(Z))
+    for function in (lambda z: pb.linalg.norm(z, 2), lambda z: pb.linalg.solve(z[:3, :3], z)):
+        with pytest.raises(pb.DTypeError, match="real"):
+            pb.compile(function)(Z)
+
+
+def test_printed():
+    x = pb.Var("x")
+    assert repr(pb.exp(2j * x) + (1 - 1j)) == "exp(2j*x) + (1-1j)"
+    assert r"\mathrm{i}" in pb.exp(2j * x)._repr_latex_()
+
+
 def test_vmap():
     np.testing.assert_allclose(pb.vmap(lambda z: pb.exp(z) * z.real + pb.sum(pb.conj(z)))(Z),
                                np.exp(Z) * Z.real + Z.conj().sum(axis=1)[:, None])

@@ -10,6 +10,7 @@ from target_contract import TargetContract, attempt, run_numba_text, run_on_cpu
 
 sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
+import stand_in  # noqa: E402
 from emulator import EmulatedBatch  # noqa: E402
 from expressions import inputs_of  # noqa: E402
 
@@ -229,6 +230,15 @@ def test_power_spectrum_loss():
 def test_refused(function, error, words):
     with pytest.raises(error, match=words):
         pb.compile(function)(X)
+
+
+def test_cuda_calls_take_and_give_complex_arrays(monkeypatch):
+    """The calls of the CUDA target on a stand-in for CuPy that runs the emulator."""
+    stand_in.install(monkeypatch)
+    f = pb.compile(lambda z: (F.fft(z * 2), z, z.real, Z[0, 0] * z), device="cuda")
+    for found, wanted in zip(f(Z[0, 0]), (np.fft.fft(Z[0, 0] * 2), Z[0, 0], X[0, 0], Z[0, 0] ** 2), strict=True):
+        assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+        np.testing.assert_allclose(np.asarray(found), wanted, atol=1e-13)
 
 
 # ---- targets ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import scipy.fft
 import scipy.linalg
 from emulator import build, global_functions
 
@@ -84,6 +85,7 @@ def install(monkeypatch, devices: int = 1) -> None:
     cupyx.scipy, cupyx.__path__ = scipy, []
     monkeypatch.setitem(sys.modules, "cupyx.scipy", scipy)
     monkeypatch.setitem(sys.modules, "cupyx.scipy.linalg", scipy.linalg)
+    monkeypatch.setitem(sys.modules, "cupyx.scipy.fft", scipy.fft)
     for module in (cupy, cuda, function, cupyx):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
