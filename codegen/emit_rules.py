@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from ..dsl import size
+from ..dsl.bounds import is_below, never_negative
 from ..dsl.node import Expr
 from ..dsl.size import Dim, same
 from .emit import NEVER, RULES, Emitter, Index, Rule, close_loop, done, dtype_name, flat, integer
@@ -198,6 +199,8 @@ def checked(emitter: Emitter, position: Operand, array: Expr, extent: Dim, mask:
     if isinstance(position, Extent):
         return Offset(position.size)
     wide = position if dtype_name(array) == "int64" else emitter.let("cast", "int64", position)
+    if not array.shape and never_negative(array) and is_below(array, extent):
+        return Offset(0, ((str(wide), 1),))
     low = emitter.let("greater_equal", "bool", wide, integer(0), wish="inside")
     fits = emitter.both(low, emitter.let("less", "bool", wide, integer(extent), wish="inside"))
     assert fits is not None

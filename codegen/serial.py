@@ -3,7 +3,7 @@ and scalars stay in registers.
 
 The loop stays what it is in the Program, to be read and explained; targets write `serialised(program)`. A turn may hold
 kernels of one row, kernels whose rows keep an order, copies, and loops of such; and where there are loops inside, also
-kernels over no more elements than those have turns by form.
+kernels over no more elements than those have turns by form, and kernels over a handful of elements anywhere.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from .registers import promoted
 
 ZERO = Offset()
 UNKNOWN = symbol("unknown")
+HANDFUL = 64             # elements that are not worth a call
 
 
 def serialised(program: Program) -> Program:
@@ -142,9 +143,11 @@ def _statements(step: Step, program: Program, turns: list[Dim]) -> list[Stmt] | 
 
 
 def _few(elements: Dim, turns: list[Dim]) -> bool:
-    """Whether there are no more elements than turns of some loop beside, or than a product of as many sizes."""
+    """Whether there are no more elements than turns of some loop beside, or than a product of as many sizes; a handful
+    is few anywhere.
+    """
     if not isinstance(elements, Size):
-        return any(isinstance(n, Size) or n >= elements for n in turns)
+        return elements <= HANDFUL or any(isinstance(n, Size) or n >= elements for n in turns)
     return any(_degree(n) >= _degree(elements) for n in turns)
 
 

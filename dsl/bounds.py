@@ -17,6 +17,20 @@ def least(x: Expr) -> Dim | None:
     return _end(x, False)
 
 
+def never_negative(x: Expr) -> bool:
+    """Whether scalar `x` is at least 0 by its form, where it is computed at all."""
+    low = least(x)
+    return low is not None and size.surely_nonnegative(low)
+
+
+def is_below(x: Expr, extent: Dim) -> bool:
+    """Whether scalar `x` is less than `extent` by its form, where it is computed at all."""
+    high = most(x)
+    if high is None:
+        return False
+    return any(size.surely_nonnegative(n - 1 - high) for n in (extent, size.where_positive(extent)))   # at least these
+
+
 def _end(x: Expr, upper: bool) -> Dim | None:
     if x.op == "const":
         return int(x.attrs[0].array) if not x.shape and x.dtype.kind in "iu" else None

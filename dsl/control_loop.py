@@ -165,7 +165,7 @@ def typed_loop(form: Form, run: Run, inits: list[Expr], xs: list[Expr], first: A
     """
     count = sizes.maximum(count, 0) if isinstance(count, (int, Size)) else count
     for _ in range(3):
-        below = _limit(count) if isinstance(count, Expr) else count
+        below = _limit(count) if isinstance(count, Expr) else count if count is None else sizes.where_positive(count)
         index, carries = bound(np.int64, (), below), [bound(x.dtype, x.shape) for x in inits]
         position = _plus(index, first)
         mark_weak(position)                # like the integer of a range, it never widens an array

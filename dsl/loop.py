@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .bounds import most, never_negative
 from .node import Expr, make, rebuild, rewrite, toposort
 from .primitives import cast, elementwise, gather, reshape, slice_
-from .size import Dim, maximum, minimum
+from .size import Dim, maximum, minimum, where_positive
 from .surface import size_value
 
 _serial = itertools.count()
@@ -162,7 +163,8 @@ def repeat(
     """A loop over `turn(index, carries) -> (next carries, values to stack)`: `count` turns, or while `test(carries)`
     holds.
     """
-    index, carries = bound(np.int64), [bound(x.dtype, x.shape) for x in inits]
+    turns = limit if count is None or isinstance(count, Expr) else where_positive(count)
+    index, carries = bound(np.int64, (), turns), [bound(x.dtype, x.shape) for x in inits]
     results, stacked = turn(index, carries)
     body = Body(
         index,
@@ -189,7 +191,7 @@ def backwards(
     undone: Sequence[int] = (),
 ) -> Loop:
     """A loop over `turn(index, carries) -> next carries` for `index` from `count` - 1 down to 0."""
-    last = count if isinstance(count, Expr) else size_value(count)
+    last = count if isinstance(count, Expr) else size_value(where_positive(count))
 
     def back(number: Expr, carries: list[Expr]) -> tuple[Sequence[Expr], Sequence[Expr]]:
         return turn(elementwise("subtract", elementwise("subtract", last, number), size_value(1)), carries), ()
@@ -228,7 +230,7 @@ def outside_of(roots: Sequence[Expr], own: set[Expr]) -> dict[Expr, Expr]:
             elif top.op in VIEWS:
                 stack.extend(top.args)
             else:
-                outside[top] = bound(top.dtype, top.shape)
+                outside[top] = bound(top.dtype, top.shape, _below(top))
 
     for node in order:
         if node in depends:
@@ -237,6 +239,12 @@ def outside_of(roots: Sequence[Expr], own: set[Expr]) -> dict[Expr, Expr]:
     for root in roots:
         visit(root)
     return outside
+
+
+def _below(x: Expr) -> Dim | None:
+    """A size that an index never reaches, to be known of it inside as well."""
+    high = None if x.shape or x.dtype.kind != "i" or not never_negative(x) else most(x)
+    return None if high is None else high + 1
 
 
 def inline(node: Expr) -> bool:

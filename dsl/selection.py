@@ -15,6 +15,7 @@ import numpy as np
 from . import primitives
 from . import size as sizes
 from .arguments import nonnegative
+from .bounds import never_negative
 from .errors import DTypeError, PullbackError, ShapeError
 from .node import Expr, toposort, where
 from .primitives import scalar, show_shape
@@ -249,7 +250,7 @@ def wrapped(index: Expr, length: Dim, axis: int) -> Expr:
         if not values.size or values.min() >= 0:
             return constant(values)
     signed = primitives.cast(index, np.int64)
-    if _never_negative(index):
+    if _never_negative(index) or not index.shape and never_negative(index):
         return signed
     return scalar("where", scalar("less", signed, 0), scalar("add", signed, length), signed)
 

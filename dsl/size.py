@@ -238,6 +238,16 @@ def minimum(a: Dim, b: Dim) -> Dim:
     return a + b - maximum(a, b)
 
 
+def where_positive(dim: Dim) -> Dim:
+    """What `dim` is where it is positive, as inside a loop of so many turns: max(a, 0) is a there."""
+    if isinstance(dim, Size) and len(dim.terms) == 1:
+        (monomial, factor), = dim.terms
+        if factor == 1 and len(monomial) == 1 and monomial[0][1] == 1 and monomial[0][0][0] == "max":
+            a, b = map(_unpack, monomial[0][0][1:])
+            return a if isinstance(b, int) and b == 0 else b if isinstance(a, int) and a == 0 else dim
+    return dim
+
+
 def floordiv(a: Dim, b: Dim) -> Dim:
     """`a // b` with Python's sign; exact where every term of `a` divides by a `b` of one term (which is then not 0)."""
     if isinstance(a, int) and isinstance(b, int):

@@ -153,3 +153,16 @@ def test_two_carries_that_are_walked_back_through_each_other() -> None:
         return pb.sum(a * a) + pb.sum(a * b)
 
     of_lengths(crossed)
+
+
+def test_indices_that_are_in_range_by_form_are_not_checked() -> None:
+    def recurrence(x: Any) -> Any:
+        return pb.fori_loop(1, x.shape[0], lambda i, x: x.at[i].add(pb.sin(x[i - 1])), x)
+
+    x = np.random.default_rng(0).random(9)
+    for f in (recurrence, pb.grad(lambda x: pb.sum(recurrence(x)))):
+        job = job_of(f, [x])
+        assert_agree(run_on_cpu(job), expected(job))
+        assert not job[1].errors
+    for n in (0, 1, 2):
+        np.testing.assert_array_equal(pb.compile(recurrence)(x[:n]), x[:n] + np.sin(np.r_[0, x[:1]])[:n])
