@@ -168,7 +168,7 @@ _implicit = implicit_
 
 def typed_solution(problem: Problem, run: Run, starts: list[Expr], limit: Sequence[Expr]) -> list[Expr] | None:
     """The solution as values with a derivative; None where the function contains an untyped variable."""
-    starts = [x if x.dtype.kind == "f" else cast(x, np.float64) for x in starts]
+    starts = [_real_start(problem, k, x) for k, x in enumerate(starts)]
     weak_starts = problem.weak
     for _ in range(2):
         unknowns = [bound(x.dtype, x.shape) for x in starts]
@@ -193,15 +193,22 @@ def typed_solution(problem: Problem, run: Run, starts: list[Expr], limit: Sequen
     return implicit(unknowns, problem.residual(unknowns, outputs), problem.found(values, starts, tol), problem.linear)
 
 
+def _real_start(problem: Problem, k: int, x: Expr) -> Expr:
+    if x.dtype.kind == "c":
+        raise DTypeError(f"{problem.caller} takes real unknowns, and {problem.names[k]} is {x.dtype}: solve for its "
+                         "real and imaginary parts")
+    return x if x.dtype.kind == "f" else cast(x, np.float64)
+
+
 def _start(problem: Problem, k: int, x: Expr, output: Expr) -> Expr:
-    """The start in the dtype that f returns, where it was a Python number."""
+    """The start in the dtype that f returns, or, of an array, in the common dtype."""
     if len(x.shape) != len(output.shape) or not all(map(equal, x.shape, output.shape)):
         raise ShapeError(f"the function given to {problem.caller} takes {problem.names[k]} with shape "
                          f"{show_shape(x.shape)} and returns {show_shape(output.shape)}: give as many equations as "
                          "unknowns, of one shape")
     if output.dtype.kind != "f":
-        raise DTypeError(f"the function given to {problem.caller} returns {output.dtype}: compute in floats")
-    return cast(x, output.dtype) if problem.weak[k] else x
+        raise DTypeError(f"the function given to {problem.caller} returns {output.dtype}: compute in real floats")
+    return cast(x, output.dtype if problem.weak[k] else np.result_type(x.dtype, output.dtype))
 
 
 def implicit(unknowns: Sequence[Expr], residuals: Sequence[Expr], solution: Sequence[Expr], how: Linear) -> list[Expr]:

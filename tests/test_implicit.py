@@ -87,6 +87,8 @@ def test_float32_stays():
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [1, 2, 3], rtol=1e-6)
     assert pb.root(lambda x, a: x**3 - a, 1.0, np.float32(8)).dtype == np.float32
+    wide = pb.root(lambda x, a: x**3 - a, x0, np.array([2.0, 8.0, 27.0]))
+    assert wide.dtype == np.float64 and wide[0] == pytest.approx(2 ** (1 / 3), rel=1e-14)
 
 
 def test_expressions_without_types():
@@ -239,6 +241,10 @@ def test_errors_say_what_to_write():
         pb.fixed_point(lambda x: (x, x), 1.0)
     with pytest.raises(TypeError, match="takes a function"):
         pb.root(1.0, 2.0)
+    with pytest.raises(pb.DTypeError, match="real and imaginary parts"):
+        pb.root(lambda z: z * z + 1, np.array(1j))
+    with pytest.raises(pb.DTypeError, match="returns int64"):
+        pb.root(lambda x: x.astype("int64"), 1.0)
 
 
 # ---- targets ----------------------------------------------------------------------------------------------------
