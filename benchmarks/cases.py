@@ -86,6 +86,43 @@ def gelu_numpy(x):
     return 0.5 * x * (1 + erf(x * np.sqrt(0.5)))
 
 
+SWEEPS = 5
+
+
+def gauss_seidel(xp, a):
+    """Sweeps over a grid, element by element, each from the neighbours as they are then."""
+    if not hasattr(xp, "fori_loop"):
+        from jax import lax as loops
+    else:
+        loops = xp
+    n = a.shape[0]
+
+    def element(i, j, a):
+        above = a[i - 1, j - 1] + a[i - 1, j] + a[i - 1, j + 1]
+        below = a[i + 1, j - 1] + a[i + 1, j] + a[i + 1, j + 1]
+        return a.at[i, j].set((above + a[i, j - 1] + a[i, j] + a[i, j + 1] + below) / 9.0)
+
+    def row(i, a):
+        return loops.fori_loop(1, n - 1, lambda j, a: element(i, j, a), a)
+
+    return xp.sum(xp.sin(loops.fori_loop(0, SWEEPS, lambda t, a: loops.fori_loop(1, n - 1, row, a), a)))
+
+
+def gauss_seidel_numpy(a):
+    a, inner = a.copy(), range(1, len(a) - 1)
+    for _ in range(SWEEPS):
+        for i in inner:
+            for j in inner:
+                a[i, j] = a[i - 1:i + 2, j - 1:j + 2].sum() / 9
+    slope = np.cos(a)
+    for _ in range(SWEEPS):
+        for i in reversed(inner):
+            for j in reversed(inner):
+                share, slope[i, j] = slope[i, j] / 9, 0.0
+                slope[i - 1:i + 2, j - 1:j + 2] += share
+    return np.sum(np.sin(a)), slope
+
+
 MILLION = 1_000_000
 CASES = (
     Case("triad", "1.5 x + y, 8 million", ((8 * MILLION,),) * 2,
@@ -104,6 +141,8 @@ CASES = (
     Case("dense_layer", "max(w @ x + b, 0), 512 x 512 @ 512 x 1000", ((512, 512), (512, 1000), (512, 1)),
          lambda xp, w, x, b: xp.maximum(w @ x + b, 0.0), lambda w, x, b: np.maximum(w @ x + b, 0.0),
          counts_bytes=False),
+    Case("gauss_seidel", "5 Gauss-Seidel sweeps, element by element, with gradient, 60 x 60", ((60, 60),),
+         gauss_seidel, gauss_seidel_numpy, wrt=(0,), counts_bytes=False),
     Case("tiny", "a b + sin c on 3 numbers each: the cost of a call", ((3,),) * 3,
          lambda xp, a, b, c: a * b + xp.sin(c), lambda a, b, c: a * b + np.sin(c), counts_bytes=False),
 )
