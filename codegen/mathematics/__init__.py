@@ -1,8 +1,9 @@
 """Elementary and special functions, each written once in machine operations, without a branch or a table lookup.
 
-`routine(op, dtype)` gives the `Routine` of a row, or None. Results are within about 2 ulp (`erfc`, `erfinv`, `gammaln`
-and `digamma`: 4; `polygamma`: 16; `gammaln` and `digamma` of negative arguments: near in absolute terms) and have the
-special values of C99. They have the same bits on every target whose fma is exact.
+`routine(op, dtype)` gives the `Routine` of a row, or None. Results are within about 2 ulp (the error functions, the
+normal distribution, Bessel functions, `gammaln` and `digamma`: 4; `gamma`: 6; `polygamma`: 16; `gammaln` and `digamma`
+of negative arguments: near in absolute terms) and have the special values of C99. They have the same bits on every
+target whose fma is exact.
 """
 
 from __future__ import annotations
