@@ -22,13 +22,19 @@ from .dsl.node import Expr
 from .dsl.scalar_op import scalar_op
 from .dsl.surface import Var
 from .kernels.compiled import compile
+from .kernels.distributed import distributed
+from .kernels.jax_function import jax_function
+from .kernels.profile import profile
+from .kernels.scipy_objective import scipy_objective
 from .kernels.team import get_num_threads, set_num_threads
+from .kernels.torch_function import torch_function
 
 __version__ = "0.1.0"
 __all__ = [
     "CompileError", "DTypeError", "DeviceError", "Expr", "NotDifferentiable", "PullbackError", "ShapeError",
-    "Var", "compile", "doctor", "fft", "get_num_threads", "grad", "hvp", "jvp", "linalg", "load", "ode", "random",
-    "scalar_op", "set_num_threads", "show", "special", "stop_gradient", "value_and_grad", "vjp", *PUBLIC,
+    "Var", "compile", "distributed", "doctor", "fft", "get_num_threads", "grad", "hvp", "jax_function", "jvp", "linalg",
+    "load", "ode", "profile", "random", "scalar_op", "scipy_objective", "set_num_threads", "show", "special",
+    "stop_gradient", "torch_function", "value_and_grad", "vjp", *PUBLIC,
 ]
 
 
