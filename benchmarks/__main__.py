@@ -19,16 +19,18 @@ import tempfile
 from pathlib import Path
 
 from .cases import CASES
-from .report import format_tables
+from .report import format_tables, kept_loops
 from .timing import machine_facts
 
 SYSTEMS = ("numpy", "numba", "jax", "pullback")
 HERE = Path(__file__).resolve().parent
 
 
-def run_process(python: str, case: str, system: str, budget: float, cache: str) -> dict:
+def run_process(
+    python: str, case: str, system: str, budget: float, cache: str, module: str = "benchmarks.one"
+) -> dict:
     """Run one case under one system in a fresh process; return its times, or {'failure': why}."""
-    command = [python, "-m", "benchmarks.one", case, system, str(budget)]
+    command = [python, "-m", module, case, system, str(budget)]
     environment = {**os.environ, "PULLBACK_CACHE_DIR": cache, "NUMBA_CACHE_DIR": cache}
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, env=environment)
     if done.returncode:
@@ -64,7 +66,8 @@ def main() -> None:
     text = format_tables(results, machine_facts())
     print(text)
     if options.write:
-        (HERE / "README.md").write_text(text)
+        page = HERE / "README.md"
+        page.write_text("\n".join(filter(None, [text, kept_loops(page.read_text())])))
 
 
 if __name__ == "__main__":

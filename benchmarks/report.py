@@ -6,6 +6,7 @@ import statistics
 
 from .cases import CASES
 
+LOOPS = "## Loops"       # the section that benchmarks/loops.py writes, the last one
 TITLES = {case.name: case.title for case in CASES}
 HEAD = """# Benchmarks
 
@@ -36,6 +37,11 @@ def format_tables(results: dict[str, dict[str, list[dict]]], facts: dict[str, st
                  format_median(rounds["numba"], "first"), format_median(rounds["jax"], "first")]
         lines.append(f"| {TITLES[name]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def kept_loops(page: str) -> str:
+    """Return the section on loops of a page, which another command writes; '' where there is none."""
+    return page[page.index(LOOPS) :] if LOOPS in page else ""
 
 
 def format_ratio(others: list[dict], own: list[dict]) -> str:

@@ -34,6 +34,21 @@ def time_once(call: Callable[[], object], repeat: int) -> float:
     return (time.perf_counter() - start) / repeat
 
 
+def memory_growth(call: Callable[[], object]) -> int:
+    """Return the bytes that one call adds to the peak of this process's memory (Linux; 0 elsewhere)."""
+    status, refs = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not refs.exists():
+        return 0
+
+    def read(word: str) -> int:
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith(word))
+
+    refs.write_text("5")            # the peak starts again from what is resident now
+    before = read("VmRSS")
+    call()
+    return read("VmHWM") - before
+
+
 def copy_speed(threads: int) -> float:
     """Return the bytes per second, read and written, of a big copy by this many threads (the best of five)."""
     source, target = np.ones(COPY_BYTES // 8), np.zeros(COPY_BYTES // 8)
