@@ -17,10 +17,12 @@ from __future__ import annotations
 from ..dsl.errors import CompileError
 from ..dsl.size import Dim, product, symbol
 from .abi import ARGUMENTS, PROGRESS
-from .chunks import COMBINE_ROWS, combine_kernel, is_cut, quantum
+from .chunks import COMBINE_ROWS, QUANTUM, combine_kernel, is_cut, quantum
+from .lanes import lanes_of
 from .lapack import calls_of
 from .llvm_function import Function
 from .llvm_kernel import KernelWriter
+from .llvm_lanes import LanesWriter, blocks
 from .llvm_library import core_counts, function_name, host_description, library_functions, runs_natively
 from .llvm_progress import SHOWING
 from .llvm_routines import Routines
@@ -59,6 +61,7 @@ def write_llvm(program: Program) -> str:
     declarations = sorted(intrinsics | routines.declarations | entry.f.intrinsics)
     steps = [s for s in walk_steps(program.steps) if isinstance(s, Library)]
     library = [GEMM] * any(s.routine == "gemm" for s in steps) + library_functions(program, steps) + entry.texts
+    library += [LanesWriter(program, loop, BYTES).write() for loop in entry.lanes]
     functions = [SHARING, *([SHOWING] if entry.shown else []), *library, *routines.definitions.values(), *kernels, body]
     return "\n".join([*declarations, "", *functions, *_ATTRIBUTES])
 
@@ -87,6 +90,7 @@ class Entry:
         self.f = Function(program.sizes)
         self.numbers = {name: k for k, name in enumerate(program.buffers)}
         self.shown = {loop.name: PROGRESS * k for k, loop in enumerate(shown_loops(program))}
+        self.lanes: list[Loop] = []
         self.texts: list[str] = []                         # constants that tell the host of its steps
 
     def write(self) -> str:
@@ -217,6 +221,14 @@ class Entry:
 
     def loop(self, loop: Loop) -> None:
         f = self.f
+        rows = lanes_of(self.program, loop)
+        if not isinstance(rows, str):
+            self.lanes.append(loop)
+            f.line(
+                f"call void @run_chunks(ptr @lanes.{loop.name}, ptr %args, ptr %bufs, ptr %pending, i64 %thread, "
+                f"i64 {f.size(rows)}, i64 {f.size(blocks(rows))}, i64 {QUANTUM})"
+            )
+            return
         count = (
             self._scalar(loop.count)
             if isinstance(loop.count, str)

@@ -381,12 +381,13 @@ def undone(outputs: list[Expr]) -> list[Expr]:
     """`outputs` with the results of custom functions in place of their nodes."""
     if not _made:
         return outputs
+    shared = functools.lru_cache(maxsize=None)(lambda body: body.rewritten(rule, lambda limit: limit))
 
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:
         if node.op == "item" and args[0].op == "custom":
             return args[0].args[node.attrs[0]]
         if node.op in ("loop", "branch") and any(isinstance(a, Body) and _contains(a) for a in node.attrs):
-            attrs = tuple(a.rewritten(rule, lambda limit: limit) if isinstance(a, Body) else a for a in node.attrs)
+            attrs = tuple(shared(a) if isinstance(a, Body) else a for a in node.attrs)
             return make(node.op, args, attrs, node.dtype, node.shape, node.shadow)
         return rebuild(node, args)
 

@@ -122,11 +122,15 @@ def with_sizes(roots: Sequence[Expr], guards: Guards) -> list[Expr]:
     if not guards.equal:
         return list(roots)
 
+    bodies: dict[Body, Body] = {}            # a body that several loops share stays one
+
     def change(value: Any) -> Any:
         if isinstance(value, Size):
             return guards.canonical(value)
         if isinstance(value, Body):
-            return value.rewritten(rule, change)
+            if value not in bodies:
+                bodies[value] = value.rewritten(rule, change)
+            return bodies[value]
         return tuple(map(change, value)) if type(value) is tuple else value
 
     def rule(node: Expr, args: tuple[Expr, ...]) -> Expr:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..codegen.cost import cost_of
+from ..codegen.lanes import lanes_of
 from ..codegen.memory import buffer_bytes, residuals, touched
 from ..codegen.program import Branch, Kernel, Library, Loop, Program, Step, walk_steps
 from ..dsl.size import Size, render
 
 Row = tuple[str, str, str, str, str, str]
-NATIVE = "native: a loop of compiled steps; a turn enters no Python, allocates nothing and copies no state"
+FORMS = {
+    "native": "native: a loop of compiled steps; a turn enters no Python, allocates nothing and copies no state",
+    "lanes": "lanes: a block of rows takes all turns before the next block begins, so its states stay in the cache",
+}
 
 
 def step_rows(program: Program) -> list[Row]:
@@ -19,8 +23,18 @@ def step_rows(program: Program) -> list[Row]:
 
 
 def about_loops(program: Program) -> list[str]:
-    """What the word in the rows of loops means."""
-    return [NATIVE] if any(isinstance(s, Loop) for s in walk_steps(program.steps)) else []
+    """What the words in the rows of loops mean."""
+    found = {form_of(program, s).partition(",")[0] for s in walk_steps(program.steps) if isinstance(s, Loop)}
+    return [text for form, text in FORMS.items() if form in found]
+
+
+def form_of(program: Program, loop: Loop) -> str:
+    """The form in which a loop runs on the CPU, and why not in lanes."""
+    why = lanes_of(program, loop)
+    if not isinstance(why, str):
+        return "lanes"
+    around = [s for s in program.steps if isinstance(s, Loop) and any(inner is loop for inner in walk_steps(s.steps))]
+    return form_of(program, around[0]).partition(",")[0] if around else f"native, as {why}"
 
 
 class _Rows:
@@ -50,7 +64,7 @@ class _Rows:
         elif isinstance(step, Library):
             fuses, launches = step.routine, "1"
         elif isinstance(step, Loop):
-            fuses, lines = "native", [*step.title[:1], *self._stored(step)]
+            fuses, lines = form_of(self.program, step), [*step.title[:1], *self._stored(step)]
             each = "" if isinstance(step.count, (int, Size)) else " a turn"
         else:
             lines = [f"one of {len(step.branches)}, by {line}" for line in lines]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.codegen.program import Loop
 
 # Compiled first and run at a size where nothing is large, then measured at the large one.
 MEASURE = '''
@@ -126,7 +127,7 @@ def test_the_report_of_a_loop_says_what_is_kept_and_why() -> None:
     g = pb.compile(pb.value_and_grad(lambda x: f(x, "sqrt")))
     g(np.ones(7))
     text = g.explain()
-    for words in ("fori_loop in segments of 10 turns: 10 turns", "native", "because checkpoint='sqrt'", "keeps states",
+    for words in ("fori_loop in segments of 10 turns: 10 turns", "lanes", "because checkpoint='sqrt'", "keeps states",
                   "fori_loop in segments of 10 turns, backwards", "runs turns again: loop_", "segment of fori_loop"):
         assert words in text, words
     g = pb.compile(pb.value_and_grad(lambda x: f(x, "auto")))
@@ -148,3 +149,11 @@ def test_the_report_of_a_while_loop_and_of_a_branch() -> None:
     for words in ("while_loop: at most 40 turns", " a turn", "one of 2, by ", "case 0", "while_loop, backwards"):
         assert words in text, words
     assert "None" not in text and "stop_gradient" not in text
+
+
+def test_segments_run_forwards_once_where_sizes_were_found_equal() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return pb.sum(pb.fori_loop(0, 9, lambda i, c: pb.sin(c) * y, x, checkpoint=3))
+
+    program = pb.compile(pb.value_and_grad(f, argnums=(0, 1))).lower(np.ones(5), np.ones(5)).program
+    assert [s.backwards for s in program.steps if isinstance(s, Loop)] == [False, True]
