@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .stencil_cases import STENCIL_CASES
+
 
 class LoopCase(NamedTuple):
     """`program(xp, control, *arrays)` gives a scalar; its gradient is taken in all `arrays`, which `make(rng)` draws.
@@ -63,4 +65,5 @@ LOOP_CASES = (
              lotka_volterra),
     LoopCase("recursion", "logistic map, one number, 1,000,000 steps", 1_000_000,
              lambda rng: [np.array(0.3), np.array(2.9)], recursion),
+    *(LoopCase(*row) for row in STENCIL_CASES),
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, Size, evaluate, maximum, product, symbol
 from .chunk_count import count_chunks
+from .interior import extents_of, interior_of
 from .machine import MACHINE
-from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Stmt, Store
+from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Stmt, Store, walk_stmts
 
 # What a call of a mathematical function counts beside a machine operation.
 CALL = 20
@@ -62,16 +63,25 @@ def chunked_kernels(program: Program) -> list[Chunked]:
 
 
 def work_per_row(kernel: Kernel) -> Dim:
-    """Statements for each row, a call of a function counted as CALL; a short body, bound by memory, counts as LEAST."""
-    return _work(kernel.body)
+    """Statements for each row, a call of a function counted as CALL; a short body, bound by memory, counts as LEAST.
+    Borders are as good as free: what counts is the interior.
+    """
+    lets = {s.name: s for s in walk_stmts(kernel.body) if isinstance(s, Let)}
+    extents = extents_of(kernel)
+
+    def inside(loop: For) -> tuple[Stmt, ...]:
+        near = interior_of(loop, lets, extents) if loop.vector else None
+        return near.loop.body if near is not None else loop.body
+
+    return _work(inside(For((kernel.rows,), kernel.body, vector=kernel.vector)), inside)
 
 
-def _work(body: tuple[Stmt, ...]) -> Dim:
+def _work(body: tuple[Stmt, ...], inside: Callable[[For], tuple[Stmt, ...]]) -> Dim:
     total: Dim = 0
     inner: Dim = 0
     for stmt in body:
         if isinstance(stmt, For):
-            inner = inner + product(axis.extent for axis in stmt.axes) * _work(stmt.body)
+            inner = inner + product(axis.extent for axis in stmt.axes) * _work(inside(stmt), inside)
         else:
             total = total + (CALL if isinstance(stmt, Let) and stmt.op not in MACHINE else 1)
     return inner + (total if isinstance(inner, Size) or inner else maximum(total, LEAST))

@@ -31,16 +31,18 @@ def layout(program: Program) -> dict[str, Any]:
     """What a call of `program` has to know, as plain data that JSON can hold.
 
     `arguments`: the buffers of a call in order; `given`: the sizes that the caller passes; `counts`: Python
-    expressions over those for the sizes that are numbers of chunks; `workspace` (bytes) and `cost` likewise.
+    expressions over those for the sizes that are numbers of chunks; `workspace` (bytes) likewise, and `cost`: the
+    statements of kernels that several threads can share.
     """
-    from ..codegen.chunks import chunked_kernels, work_per_row
+    from ..codegen.chunks import chunked_kernels
     from ..codegen.program import Library, shown_loops, walk_steps
 
     counts = {k.chunks: "1" for k in program.kernels() if k.chunks in program.sizes}
-    for c in chunked_kernels(program):
+    chunked = chunked_kernels(program)
+    for c in chunked:
         count = f"count_chunks({render(c.rows)}, {render(c.work)}, {c.quantum}, {c.most})"
         counts[c.chunks] = count if counts[c.chunks] == "1" else f"max({counts[c.chunks]}, {count})"
-    cost = " + ".join(f"({render(k.rows.extent)})*({render(work_per_row(k))})" for k in program.kernels()) or "0"
+    cost = " + ".join(f"({render(c.rows)})*({render(c.work)})*({c.chunks} > 1)" for c in chunked) or "0"
     return {
         "arguments": [n for n, b in program.buffers.items() if b.kind != "temp"],
         "given": [s for s in program.sizes if s not in counts],

@@ -7,8 +7,10 @@ import pytest
 from target_contract import job_of, run_numba_text, run_on_cpu
 
 import pullback as pb
+from pullback.codegen.chunks import work_per_row
 from pullback.codegen.interior import extents_of, interior_of
 from pullback.codegen.program import For, Let, Load, walk_stmts
+from pullback.dsl.size import evaluate
 from pullback.dsl.stencil import BOUNDARIES
 
 rng = np.random.default_rng(8)
@@ -179,3 +181,16 @@ def test_a_condition_on_two_indices_is_no_border():
     f = pb.compile(upper)
     np.testing.assert_array_equal(f(x), np.where(np.add.outer(np.arange(9), np.arange(21)) > 7, x, 0))
     assert all(near is None for _, near in interiors(f.lower(x).program))
+
+
+def test_conditions_at_borders_do_not_count_as_work():
+    """Where kernels are cut for threads depends on the interior: an adjoint of a stencil as on its value."""
+    def work(function, *arrays):
+        program = pb.compile(function).lower(*arrays).program
+        kernel, = program.kernels()
+        return evaluate(work_per_row(kernel), dict.fromkeys(program.sizes, 1000)) / 1000
+
+    u = np.zeros((20, 30))
+    value = work(lambda u: neighbours(u, "constant"), u)
+    adjoint = work(lambda u, g: pb.vjp(lambda u: neighbours(u, "constant"), u)[1](g)[0], u, u)
+    assert adjoint < 1.5 * value < 45
