@@ -38,7 +38,7 @@ def write_cuda(program: Program, index: str = "int") -> CudaText:
         text = write_cuda(program)
         print(text.text)
     """
-    program = serialised(program)
+    program = serialised(program, lanes=True)
     writer = _UnitWriter(program)
     launches = writer.plan(program.steps)
     return CudaText(writer.text(index), launches, index)

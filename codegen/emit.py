@@ -221,9 +221,9 @@ class Emitter:
         """A bool: low <= position < high; see `inside`."""
         axis, step = self._axis_of(position)
         first, end = self._stretch_of(position, axis, step, mask) if axis else (0, extent)
-        if axis and (_at_most(high, first) or _at_most(end, low)):
+        if axis and (at_most(high, first) or at_most(end, low)):
             return NEVER
-        above, below = _at_most(low, first), _at_most(end, high)
+        above, below = at_most(low, first), at_most(end, high)
         if above and below:
             return None
         here = self.integer(position)
@@ -263,7 +263,7 @@ class Emitter:
         return Offset(0, ((quotient, 1),))
 
 
-def _at_most(a: Dim, b: Dim) -> bool:
+def at_most(a: Dim, b: Dim) -> bool:
     """Whether a <= b by form."""
     difference = a - b
     return isinstance(difference, int) and difference <= 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from ..dsl.node import Expr
 from ..dsl.primitives import transpose
 from ..dsl.size import Dim, same, same_shape
-from .emit import Index
+from .emit import Index, at_most
 from .emit_rules import unrolls
 from .program import Offset
 from .roots import BARRIERS, RECOMPUTE, Root, costs, identity, map_root, mentioned
@@ -83,7 +83,8 @@ def clusters_of(roots: list[Root]) -> list[Cluster]:
     for root in roots:
         kind = root.node.op if root.node.op in BARRIERS else root.kind
         needs = _ancestors({id(home[n]): home[n] for n in root.demands if n in home}.values(), home)
-        open_ = [c for c in reversed(clusters) if c.kind == "nest" and not _blocked(c, root, home, needs)]
+        open_ = [c for c in reversed(clusters)
+                 if c.kind == "nest" and not _blocked(c, root, home, needs) and not _meets(c, root)]
         cluster = _joined(open_, root, kind)
         if cluster is None:
             cluster = Cluster(root.domain, (), [root], kind=kind)
@@ -91,6 +92,30 @@ def clusters_of(roots: list[Root]) -> list[Cluster]:
             clusters.append(cluster)
         home.update(dict.fromkeys((root.node, *root.items), cluster))
     return clusters
+
+
+def _meets(cluster: Cluster, root: Root) -> bool:
+    """Whether `root` overwrites elements in place that a member of the kernel writes in place before it: rows that do
+    both one after the other would do so in another order.
+    """
+    if not root.in_place:
+        return False
+    earlier: set[Expr] = set()
+    node = root.node
+    while node.op in ("update", "scatter"):
+        node = node.args[0]
+        earlier.add(node)
+    return any(m.in_place and m.node in earlier and not _apart(m, root) for m in cluster.members())
+
+
+def _apart(a: Root, b: Root) -> bool:
+    """Whether two regions have no element in common, by form."""
+    def stretches(root: Root) -> list[tuple[Dim, Dim]]:
+        ranges, counts = root.node.attrs[1], root.node.args[1].shape
+        return [(start, start + step * (count - 1) + 1) for (start, step), count in zip(ranges, counts, strict=True)]
+
+    pairs = zip(stretches(a), stretches(b), strict=True)
+    return any(at_most(end, start) or at_most(last, first) for (first, end), (start, last) in pairs)
 
 
 def _joined(clusters: list[Cluster], root: Root, kind: str) -> Cluster | None:

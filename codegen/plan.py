@@ -216,10 +216,11 @@ def _name_of(x: Expr, context: Context) -> str:
 
 
 def _needed(clusters: list[Cluster], results: Sequence[Expr]) -> set[Expr]:
-    """Roots read by another kernel or by the caller."""
+    """Roots read by another kernel or by the caller, and all that is written in place."""
     needed = set(results)
     for cluster in clusters:
         own = {r.node for r in cluster.members()}
+        needed.update(r.node for r in cluster.members() if r.in_place)
         needed.update(n for r in cluster.members() for n in r.demands if n not in own)
     return needed
 

@@ -5,7 +5,7 @@ turn, becomes a value and a carry. What is computed again from the same values i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..dsl.size import product, same
@@ -29,9 +29,15 @@ from .program import (
 Values = dict[str, Operand]
 
 
-def promoted(stmts: Sequence[Stmt], program: Program, outside: set[str]) -> tuple[Stmt, ...]:
-    """`stmts` with scalars in registers; those of the buffers `outside` are stored at the end."""
-    return tuple(_Registers(stmts, program, outside).write())
+def promoted(
+    stmts: Sequence[Stmt], program: Program, outside: set[str], renamed: Mapping[str, str] | None = None
+) -> tuple[Stmt, ...]:
+    """`stmts` with scalars in registers; those of the buffers `outside` are stored at the end. `renamed`: other names
+    for indices.
+    """
+    registers = _Registers(stmts, program, outside)
+    registers.values.update(renamed or {})
+    return tuple(registers.write())
 
 
 class _Registers:

@@ -89,6 +89,11 @@ class Root:
         return tuple(a for a in range(len(self.domain)) if a not in self.reduced)
 
     @property
+    def in_place(self) -> bool:
+        """Whether only a region of the buffer is written, over the domain of what is put there."""
+        return self.node.op == "update" and self.operand is not self.node
+
+    @property
     def beyond(self) -> tuple[Dim, ...]:
         """The axes after those of the kernel."""
         return self.domain[len(self.domain) - self.extra :]

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..dsl.size import Dim, Size, product, same, symbol
+from .lane_loops import lane_kernel
 from .memory import touched
 from .program import (
     Axis,
@@ -39,16 +40,18 @@ UNKNOWN = symbol("unknown")
 HANDFUL = 64             # elements that are not worth a call
 
 
-def serialised(program: Program) -> Program:
-    """`program` with a kernel for every loop that can be one."""
+def serialised(program: Program, lanes: bool = False) -> Program:
+    """`program` with a kernel for every loop that can be one; with `lanes` also for those that take every lane of their
+    arrays through its turns (codegen/lane_loops.py).
+    """
     if not any(isinstance(s, (Loop, Branch)) for s in program.steps):
         return program
-    return replace(program, steps=_Merger(program).steps(program.steps))
+    return replace(program, steps=_Merger(program, lanes).steps(program.steps))
 
 
 class _Merger:
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, lanes: bool) -> None:
+        self.program, self.lanes = program, lanes
         self.uses = Counter(name for step in program.steps for name in _mentions(step))
         self.uses.update(program.outputs)
 
@@ -61,16 +64,23 @@ class _Merger:
         if not isinstance(step, Loop):
             return step
         stmts = _loop(step, self.program)
-        return replace(step, steps=self.steps(step.steps)) if stmts is None else self.kernel(step, stmts)
+        if stmts is not None:
+            return self.kernel(step, stmts)
+        kernel = lane_kernel(step, self.program, self.outside(step)) if self.lanes else None
+        return replace(step, steps=self.steps(step.steps)) if kernel is None else kernel
+
+    def outside(self, loop: Loop) -> set[str]:
+        """The buffers of `loop` that other steps touch too."""
+        own = Counter(_mentions(loop))
+        return {name for name, count in self.uses.items() if count > own[name]}
 
     def kernel(self, loop: Loop, stmts: list[Stmt]) -> Kernel:
         inside = _kernels(loop)
-        own = Counter(_mentions(loop))
-        outside = {name for name, count in self.uses.items() if count > own[name]}
         titles = [f"{loop.name}:", *(f"  {line}" for k in inside for line in k.title)]
         fused = dict.fromkeys(["loop", *(f for k in inside for f in k.fuses)])
-        return Kernel(loop.name, tuple(titles), Axis(f"{loop.name}_row", 1), 1, promoted(stmts, self.program, outside),
-                      False, chunks=inside[0].chunks, serial=True, fuses=tuple(fused))
+        body = promoted(stmts, self.program, self.outside(loop))
+        return Kernel(loop.name, tuple(titles), Axis(f"{loop.name}_row", 1), 1, body, False,
+                      chunks=inside[0].chunks, serial=True, fuses=tuple(fused))
 
 
 def _mentions(step: Step) -> Iterable[str]:

@@ -452,3 +452,25 @@ def test_waiting_loops_and_branches_print_what_they_do() -> None:
     ys = pb.scan(lambda c, e: (c * e, c), 1.0, x)[1]
     assert str(ys).startswith("scan((carry*element, carry), carry=1.0, element=x)")
     assert str(pb.cond(x > 0, lambda: x, lambda: -x)).startswith("cond(x > 0, x, -x)")
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    (slice(0, 1), slice(1, 2)), (slice(0, 2), slice(1, 3)), (slice(1, 3), slice(0, 2)), (slice(0, 2), slice(0, 2)),
+    (slice(0, 4, 2), slice(1, 5, 2)), (slice(2, 4), slice(0, 2)),
+])
+@pytest.mark.parametrize("op", ["set", "add"])
+def test_parts_of_a_carry_that_are_written_one_after_the_other(first, second, op):
+    """A kernel that wrote both dropped the first where nobody else read it."""
+    x, a, b = np.arange(5.0), np.array([10.0, 20.0]), np.array([100.0, 200.0])
+    a, b = a[: len(x[first])], b[: len(x[second])]
+
+    def turn(i, x):
+        x = getattr(x.at[first], op)(a * (1 + i))
+        return getattr(x.at[second], op)(b + i)
+
+    want = x.copy()
+    for i in range(3):
+        want[first] = a * (1 + i) + (want[first] if op == "add" else 0)
+        want[second] = b + i + (want[second] if op == "add" else 0)
+    got = pb.compile(lambda x, a, b: pb.fori_loop(0, 3, turn, x), device="cpu")(x, a, b)
+    np.testing.assert_array_equal(got, want)

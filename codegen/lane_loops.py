@@ -1,0 +1,191 @@
+"""Loops whose turns do the same to every lane of their arrays, as one kernel: each lane runs through all turns with its
+state in registers.
+
+On CUDA a lane is a thread, and one launch stands for all turns. On the CPU the loop stays a loop of kernels: a turn of
+many lanes keeps more of its vector units busy than the turns of a few lanes, one after the other, do.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..dsl.size import Dim, Size, same
+from .program import (
+    Axis,
+    Buffer,
+    For,
+    Kernel,
+    Let,
+    Library,
+    Literal,
+    Load,
+    Loop,
+    Offset,
+    Program,
+    Step,
+    Stmt,
+    Store,
+    Update,
+    walk_steps,
+    walk_stmts,
+)
+from .registers import promoted
+
+ZERO = Offset()
+
+
+def lane_kernel(loop: Loop, program: Program, outside: set[str]) -> Kernel | None:
+    """`loop` as a kernel over its lanes; None where it cannot be one. `outside`: buffers that other steps touch."""
+    kernels = [s for s in walk_steps(loop.steps) if isinstance(s, Kernel)]
+    wide = [k for k in kernels if not same(k.rows.extent, 1)]
+    if not wide or not all(k.vector and same(k.rows.extent, wide[0].rows.extent) for k in wide):
+        return None
+    lane = Axis(f"{loop.name}_lane", wide[0].rows.extent)
+    body = _turns(loop, program, lane)
+    if body is None:
+        return None
+    rows = {lane.name, *(k.rows.name for k in wide)}
+    touched = [s for s in walk_stmts(tuple(body)) if isinstance(s, (Load, Store, Update))]
+    written = {s.buffer for s in touched if not isinstance(s, Load)}
+    shared = {b for b in written if not _follows([s for s in touched if s.buffer == b], rows)}
+    if shared & outside or any(not same(_count(program.buffers[b]), 1) for b in shared):
+        return None
+    own = written - shared
+    if any(isinstance(s, Update) for s in touched) or not all(_is_private(b, touched, rows, lane.extent) for b in own):
+        return None
+    cells = _Cells(program, own, rows)
+    stmts = promoted([cells.stmt(s) for s in body], cells.program(), cells.of(outside), dict.fromkeys(rows, lane.name))
+    titles = [f"{loop.name}:", *(f"  {line}" for k in kernels for line in k.title)]
+    fused = dict.fromkeys(["loop", *(f for k in kernels for f in k.fuses)])
+    work = loop.count if isinstance(loop.count, (int, Size)) else 1
+    return Kernel(loop.name, tuple(titles), lane, work, tuple(cells.back(s, lane.name) for s in stmts), True,
+                  chunks=wide[0].chunks, fuses=tuple(fused))
+
+
+def _count(buffer: Buffer) -> Dim:
+    total: Dim = 1
+    for dim in buffer.shape:
+        total = total * dim
+    return total
+
+
+# ---- statements -------------------------------------------------------------------------------------------------
+def _turns(loop: Loop, program: Program, lane: Axis) -> list[Stmt] | None:
+    """The turns of a loop for one lane."""
+    if loop.count is None or loop.swaps or loop.progress:
+        return None
+    body: list[Stmt] = []
+    for step in loop.steps:
+        found = _turns(step, program, lane) if isinstance(step, Loop) else _of_lane(step, program, lane)
+        if found is None:
+            return None
+        body += found
+    if loop.index is not None:
+        body.insert(0, Store(loop.index, ZERO, f"{loop.name}_turn"))
+    if isinstance(loop.count, str):
+        count = f"{loop.name}_count"
+        return [Load(count, "int64", loop.count, ZERO), For((Axis(f"{loop.name}_turn", 1),), tuple(body), turns=count)]
+    return [For((Axis(f"{loop.name}_turn", loop.count),), tuple(body))]
+
+
+def _of_lane(step: Step, program: Program, lane: Axis) -> list[Stmt] | None:
+    if isinstance(step, Library):
+        return _copied(step, program, lane)
+    if not isinstance(step, Kernel) or step.combine or step.accs or step.serial or any(
+            isinstance(s, For) for s in step.body):
+        return None
+    if step.vector:
+        return [*step.begin, *step.body, *step.end]
+    row = Let(step.rows.name, "int64", "cast", (Literal.of(0, "int64"),))
+    return [*step.begin, row, *step.body, *step.end]
+
+
+def _copied(step: Library, program: Program, lane: Axis) -> list[Stmt] | None:
+    if step.routine != "copy":
+        return None
+    (source, start), (target, place), count = step.operands[0], step.target, step.attr("count")
+    name = f"{step.name}_value"
+    here = ((lane.name, 1),) if same(count, lane.extent) else ()  # type: ignore[arg-type]
+    if not here and not same(count, 1):  # type: ignore[arg-type]
+        return None
+    load = Load(name, program.buffers[target].dtype, source, Offset(start, here))
+    return [load, Store(target, Offset(place, here), name)]
+
+
+# ---- whose element is whose -------------------------------------------------------------------------------------
+def _follows(touched: Sequence[Load | Store | Update], rows: set[str]) -> bool:
+    return all(any(n in rows for n, _ in s.offset.terms) for s in touched)
+
+
+def _is_private(buffer: str, touched: Sequence[Load | Store | Update], rows: set[str], lanes: Dim) -> bool:
+    """Whether every lane touches elements of its own: by a last axis of lanes, or by a few fixed elements for each."""
+    offsets = [s.offset for s in touched if s.buffer == buffer]
+    strides = {repr(c) for o in offsets for n, c in o.terms if n in rows}
+    others = [c for o in offsets for n, c in o.terms if n not in rows]
+    if strides == {"1"} and all(_is_multiple(d, lanes) for d in [*others, *(o.const for o in offsets)]):
+        return True
+    stride = next(c for o in offsets for n, c in o.terms if n in rows)
+    return len(strides) == 1 and not others and isinstance(stride, int) and all(
+        isinstance(o.const, int) and 0 <= o.const < stride for o in offsets)
+
+
+def _is_multiple(dim: Dim, of: Dim) -> bool:
+    """Whether `dim` is a multiple by form."""
+    if not isinstance(of, Size):
+        return not isinstance(dim, Size) and dim % of == 0
+    if not isinstance(dim, Size):
+        return dim == 0
+    if len(of.terms) != 1:
+        return same(dim, of)
+    (factors, coefficient), = of.terms
+    return all(
+        c % coefficient == 0 and all(dict(monomial).get(atom, 0) >= power for atom, power in factors)
+        for monomial, c in dim.terms
+    )
+
+
+class _Cells:
+    """Elements that belong to a lane, as scalars of their own names while they are put in registers."""
+
+    def __init__(self, given: Program, own: set[str], rows: set[str]) -> None:
+        self.given, self.own, self.rows = given, own, rows
+        self.names: dict[tuple[str, str], str] = {}
+        self.places: dict[str, tuple[str, Offset]] = {}
+
+    def stmt(self, stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For):
+            return replace(stmt, body=tuple(map(self.stmt, stmt.body)))
+        if not isinstance(stmt, (Load, Store)) or stmt.buffer not in self.own or stmt.mask is not None:
+            return stmt
+        if any(n not in self.rows for n, _ in stmt.offset.terms):
+            return stmt
+        stride = next(c for n, c in stmt.offset.terms if n in self.rows)
+        key = stmt.buffer, f"{stmt.offset.const} {stride}"
+        if key not in self.names:
+            self.names[key] = self._name(stmt.buffer)
+            self.places[self.names[key]] = stmt.buffer, Offset(stmt.offset.const, (("", stride),))
+        return replace(stmt, buffer=self.names[key], offset=ZERO)
+
+    def _name(self, buffer: str) -> str:
+        taken = {*self.given.buffers, *self.given.sizes, *self.names.values()}
+        wishes = (f"{buffer}_lane{'' if k == 1 else k}" for k in itertools.count(1))
+        return next(w for w in wishes if w not in taken)
+
+    def program(self) -> Program:
+        scalars = {name: replace(self.given.buffers[b], name=name, shape=()) for name, (b, _) in self.places.items()}
+        return replace(self.given, buffers={**self.given.buffers, **scalars})
+
+    def of(self, outside: set[str]) -> set[str]:
+        """The scalars whose buffers are among `outside`."""
+        return {name for name, (buffer, _) in self.places.items() if buffer in outside}
+
+    def back(self, stmt: Stmt, lane: str) -> Stmt:
+        if isinstance(stmt, For):
+            return replace(stmt, body=tuple(self.back(s, lane) for s in stmt.body))
+        if isinstance(stmt, (Load, Store)) and stmt.buffer in self.places:
+            buffer, offset = self.places[stmt.buffer]
+            return replace(stmt, buffer=buffer, offset=Offset(offset.const, ((lane, offset.terms[0][1]),)))
+        return stmt
+
