@@ -8,7 +8,7 @@ ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads", "progress
 PROGRESS = 3
 # The routines in the table of addresses.
 BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm", "dtrmm", "strmm", "dsyrk", "ssyrk")
-_LAPACK = ("potrf", "getrf", "getrs", "gelqf", "orglq", "syevd", "gesdd")
+_LAPACK = ("potrf", "getrf", "getrs", "getri", "gelqf", "orglq", "syevd", "gesdd")
 LAPACK = tuple(letter + name for name in _LAPACK for letter in "ds")
 # The last entry of the table, which runs a routine of `library_meaning` from native code.
 HOST = "host"

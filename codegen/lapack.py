@@ -80,6 +80,8 @@ NATIVE: dict[str, Native] = {
     "potrf": Native(_square, lambda dims, wanted: ("potrf 'U n t0 n info",), (0,), fails=True),
     "getrf": Native(_square, lambda dims, wanted: ("getrf n n t0 n t1 info",), (0, None)),
     "getrs": Native(_rows, _getrs, (2,), diagonal=lambda trans: True),
+    "getri": Native(lambda a, pivots: {"n": a[-1], "w": a[-1] * BLOCK}, lambda dims, wanted: (
+        "getri n t0 n o1 s0 w info",), (0,), ((None, lambda d: d["w"]),), diagonal=lambda: True),
     "trmm": Native(_columns, _trmm, (1,)),
     "syrk": Native(lambda a: {"n": a[-1], "k": a[-2]}, _syrk, (None,)),
     "triangular": Native(_columns, _trsm, (1,), diagonal=lambda lower, trans, unit: not unit),

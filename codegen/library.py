@@ -31,8 +31,9 @@ def canonical(node: Expr, args: tuple[Expr, ...]) -> Expr:
     if known:
         return rebuild(node, args)
     expansion = ROUTINES[name].expansion
-    if expansion is not None:
-        return make("pack", tuple(expansion(*args, **dict(static))), (name,))
+    expanded = None if expansion is None else expansion(*args, **dict(static))
+    if expanded is not None:
+        return make("pack", tuple(expanded), (name,))
     typed = rebuild(node, args)
     results = tuple((r.dtype, r.shape) for r in results_of(typed))
     facts = (tuple(a.shape for a in args), results, batch_shape(name, args), flops_of(name, args, **static_of(typed)))

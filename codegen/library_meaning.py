@@ -72,8 +72,12 @@ def solve(np: Any, scipy: Any, a: Any, b: Any, trans: bool) -> Any:
 
 
 def inv(np: Any, scipy: Any, a: Any) -> Any:
-    unit = np.eye(a.shape[-1], dtype=a.dtype) + np.zeros_like(a)
     factors, pivots = getrf(np, scipy, a)
+    return getri(np, scipy, factors, pivots)
+
+
+def getri(np: Any, scipy: Any, factors: Any, pivots: Any) -> Any:
+    unit = np.eye(factors.shape[-1], dtype=factors.dtype) + np.zeros_like(factors)
     return getrs(np, scipy, factors, pivots, unit, True)
 
 

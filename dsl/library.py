@@ -43,8 +43,8 @@ class Routine:
 
     `forward(node, tangents)`: the tangents of the results; `reverse(node, cotangents)`: those of the operands, by
     default the transpose of `forward`; None is zero in both. `flops(operands, **static)`: for one element of the batch.
-    `expansion(operands, **static)`: the results in simpler terms. `batch(node, parts, lanes)`: where only some operands
-    have lanes; by default all get the leading axis.
+    `expansion(operands, **static)`: the results in simpler terms, or None. `batch(node, parts, lanes)`: where only some
+    operands have lanes; by default all get the leading axis.
     """
 
     core: tuple[int, ...]
@@ -52,7 +52,7 @@ class Routine:
     forward: Callable[[Expr, Sequence[Expr | None]], Sequence[Expr | None]] | None = None
     reverse: Callable[[Expr, Sequence[Expr | None]], Sequence[Expr | None]] | None = None
     flops: Callable[..., Dim] = lambda *operands, **static: 0
-    expansion: Callable[..., Sequence[Expr]] | None = None
+    expansion: Callable[..., Sequence[Expr] | None] | None = None
     batch: Callable[[Expr, list[Lane], Lanes], list[Lane] | None] | None = None
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from . import linalg_determinants as determinants
 from . import linalg_rules as rules
+from . import linalg_small as small
 from . import primitives
 from . import size as sizes
 from .arguments import array, integer
@@ -44,7 +45,7 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> E
     array([[2., 0.],
            [1., 2.]])
     """
-    a = square(a, "cholesky")
+    a = small.with_known_sizes(square(a, "cholesky"), 2)
     factor = rules.cholesky(rules.symmetric_part(a) if symmetrize_input else a)
     return rules.transposed(factor) if upper else factor
 
@@ -97,7 +98,7 @@ def _system(a: Any, b: Any, name: str) -> tuple[Expr, Expr, bool]:
     if not sizes.equal(a.shape[-1], b.shape[-2]):
         raise ShapeError(f"{name}: the matrix has {sizes.show(a.shape[-1])} columns, the right-hand side "
                          f"{sizes.show(b.shape[-2])} rows ({show_shape(a.shape)} and {show_shape(b.shape)})")
-    a, b = together(a, b)
+    a, b = (small.with_known_sizes(x, small.SYSTEM) for x in together(a, b))
     return a, b, vector
 
 
@@ -110,7 +111,7 @@ def inv(a: Any) -> Expr:
     array([[0.5 , 0.  ],
            [0.  , 0.25]])
     """
-    return rules.inverse(square(a, "inv"))
+    return rules.inverse(small.with_known_sizes(square(a, "inv"), 2))
 
 
 @surface
@@ -137,7 +138,7 @@ def det(a: Any) -> Expr:
     >>> float(pb.linalg.det([[2.0, 0.0], [0.0, 4.0]]))
     8.0
     """
-    return determinants.determinant(square(a, "det"))
+    return determinants.determinant(small.with_known_sizes(square(a, "det"), small.LARGEST))
 
 
 @surface

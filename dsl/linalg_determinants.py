@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from . import linalg_small as small
 from .adjoint import masked, negated, quotient, scale, total
 from .diagonals import diagonal
 from .library import ROUTINES, Parts, Routine, Type, routine
-from .linalg_rules import identity, inverse, only, transposed, triangular
+from .linalg_rules import inverse, only, transposed, triangular
 from .linear import matmul
 from .node import Expr
 from .primitives import broadcast, cast, elementwise, full, iota, reduce, reshape, zeros_like
@@ -71,6 +72,8 @@ def _det_reverse(node: Expr, parts: Cotangents) -> Parts:
 
 
 def _det_expansion(a: Expr) -> list[Expr]:
+    if small.is_small(a):
+        return [small.determinant(a)]
     _, _, pivots, sign = _factored(a)
     return [elementwise("multiply", _product(pivots), sign)]
 
@@ -97,7 +100,7 @@ def _cofactor_expansion(a: Expr) -> list[Expr]:
     column, row = (*unit.shape, 1), (*unit.shape[:-1], 1, unit.shape[-1])
     u = routine("getrs", mended, pivots, reshape(unit, row), trans=False)[0]
     y = triangular(mended, reshape(unit, column), lower=True, trans=True)
-    regular = routine("getrs", mended, pivots, identity(a.shape[:-2], a.shape[-1], a.dtype), trans=False)[0]
+    regular = transposed(routine("getri", mended, pivots)[0])
     zeros = reduce(cast(zero, a.dtype), "add", (axis,))
     single = elementwise("where", elementwise("equal", zeros, full(zeros.shape, 1, a.dtype)), value,
                          full(zeros.shape, np.nan, a.dtype))

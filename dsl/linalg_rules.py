@@ -11,7 +11,7 @@ the very same node in them.
     triangular(a, b; lower, trans, unit) x of op(a) @ x = b where only one triangle of a is looked at
     trmm(a, b; lower, trans)             op(a) @ b of a triangle
     syrk(a; trans)                       the lower triangle of a @ a.T, or of a.T @ a
-    potrf getrf getrs                    what these are composed of; getrf and getrs have rows as right-hand sides
+    potrf getrf getrs getri              what these are composed of; getrs has rows as right-hand sides
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from . import linalg_small as small
 from .adjoint import negated, scale, total
 from .batch import Lane, Lanes
 from .diagonals import tril, triu
@@ -101,6 +102,8 @@ def _cholesky_reverse(node: Expr, parts: Cotangents) -> Parts:
 
 
 def _cholesky_expansion(a: Expr) -> list[Expr]:
+    if small.is_small(a, a.shape[-1]):
+        return [small.cholesky(a)]
     return [tril(routine("potrf", a)[0])]
 
 
@@ -136,6 +139,8 @@ def _solve_reverse(node: Expr, parts: Cotangents) -> Parts:
 
 
 def _solve_expansion(a: Expr, b: Expr, trans: bool) -> list[Expr]:
+    if small.is_small(a, b.shape[-1]):
+        return [small.solve(a, b, trans)]
     return [transposed(routine("getrs", *routine("getrf", a), transposed(b), trans=trans)[0])]
 
 
@@ -155,9 +160,9 @@ def _inv_reverse(node: Expr, parts: Cotangents) -> Parts:
 
 
 def _inv_expansion(a: Expr) -> list[Expr]:
-    """Row i of the inverse solves a.T @ x = e_i."""
-    unit = identity(a.shape[:-2], a.shape[-1], a.dtype)
-    return list(routine("getrs", *routine("getrf", a), unit, trans=True))
+    if small.is_small(a, a.shape[-1]):
+        return [small.solve(a, identity(a.shape[:-2], a.shape[-1], a.dtype), False)]
+    return list(routine("getri", *routine("getrf", a)))
 
 
 def triangular(a: Expr, b: Expr, lower: bool = True, trans: bool = False, unit: bool = False) -> Expr:
@@ -203,6 +208,15 @@ def _trmm_reverse(node: Expr, parts: Cotangents) -> Parts:
     outer = matmul(b, transposed(g)) if static["trans"] else matmul(g, transposed(b))
     share = triangular_product(a, g, static["lower"], not static["trans"])
     return [_triangle(outer, static["lower"], False), share]
+
+
+def _triangular_expansion(a: Expr, b: Expr, lower: bool, trans: bool, unit: bool) -> list[Expr] | None:
+    return [small.triangular(a, b, lower, trans, unit)] if small.is_small(a, b.shape[-1]) else None
+
+
+def _trmm_expansion(a: Expr, b: Expr, lower: bool, trans: bool) -> list[Expr] | None:
+    triangle = _triangle(a, lower, False)
+    return [matmul(transposed(triangle) if trans else triangle, b)] if small.is_small(a, b.shape[-1]) else None
 
 
 def _columns(node: Expr, parts: list[Lane], lanes: Lanes) -> list[Lane] | None:
@@ -278,10 +292,11 @@ ROUTINES.update({
     "solve": Routine((2, 2), _like_last, _solve_forward, _solve_reverse, expansion=_solve_expansion, batch=_columns),
     "inv": Routine((2,), _matrix, _inv_forward, _inv_reverse, expansion=_inv_expansion),
     "triangular": Routine((2, 2), _like_last, _triangular_forward, _triangular_reverse, _per_column(1),
-                          batch=_columns),
+                          _triangular_expansion, _columns),
     "expm": Routine((2,), _matrix, _expm_forward, _expm_reverse, _cubes(20, 1)),
-    "trmm": Routine((2, 2), _like_last, _trmm_forward, _trmm_reverse, _per_column(1), batch=_columns),
+    "trmm": Routine((2, 2), _like_last, _trmm_forward, _trmm_reverse, _per_column(1), _trmm_expansion, _columns),
     "syrk": Routine((2,), _syrk_types, flops=_syrk_flops),
     "getrf": Routine((2,), _getrf_types, flops=_cubes(2, 3)),
+    "getri": Routine((2, 1), _matrix, flops=_cubes(4, 3)),
     "getrs": Routine((2, 1, 2), _like_last, flops=_per_column(2)),
 })

@@ -303,6 +303,12 @@ def fix(a: Dim) -> int:
     return value
 
 
+def fixed_if_small(a: Dim, most: int) -> Dim:
+    """The value of `a` where it is at most `most` in the present call (guarded), else `a`."""
+    guards = active_guards()
+    return fix(a) if guards is not None and _known(a, guards) and a <= most else a
+
+
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
     """The int that `dim` is when its symbols take `values`."""
     return dim.evaluate(values) if isinstance(dim, Size) else dim
