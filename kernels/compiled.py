@@ -10,20 +10,23 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..dsl import nest, size
-from ..dsl.errors import DeviceError, DTypeError, PullbackError, ShapeError
+from ..dsl.errors import DeviceError, PullbackError
 from ..dsl.node import FUNCTIONS, Expr, rebuild, rewrite, toposort, where
 from ..dsl.stable import stabilised
 from ..dsl.surface import as_expr, size_value
 from ..dsl.trace import Kind, Traced, trace, variables_of
 from . import reference, sparse
 from .binding import Binding, bind_function, bind_variables, fast_key, signature_of
+from .donation import Donation, arguments_of
 from .execute_cpu import Call, Executable, build
-from .inputs import Given, on_device, ready
+from .inputs import PRECISIONS, Given, in_precision, on_device, ready, stand_in
+from .out import written
 
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):     # no thread of a child would ever release it
@@ -59,6 +62,11 @@ class Compiled:
             self._positional = list(self.signature.parameters)
             self.__name__ = getattr(target, "__name__", "program")
             self.__doc__ = getattr(target, "__doc__", None)
+        if precision not in PRECISIONS:
+            raise PullbackError(f"precision is {', '.join(map(repr, PRECISIONS))}, not {precision!r}: matrix products "
+                                "are always computed in full, in the dtype of their operands")
+        self._donation = Donation(donate, self._positional or [v.attrs[0] for v in self.variables]) if donate else None
+        self._is_plain = device != "cuda" and not donate and precision is None
 
     def _order(self, args: Sequence[Any] | None) -> list[str]:
         names = [v.attrs[0] for v in self.variables]
@@ -69,7 +77,7 @@ class Compiled:
 
     # calling ---------------------------------------------------------------------------------------------------
     def __call__(self, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
-        if out is None and self.device != "cuda":
+        if out is None and self._is_plain:
             plain = fast_key(args, kwargs)
             found = self._fast.get(plain[0]) if plain is not None else None
             if plain is not None and found is not None:
@@ -93,7 +101,13 @@ class Compiled:
         call = executable.call_for([g.shape for g in given])
         if not any(g.copied or g.kind.order == "F" and call.repeats_inputs for g in given):
             self._remember(args, kwargs, binding, call, traced.structure)
-        results = call.run(arrays) if out is None else _written(call, arrays, out, traced)
+        if out is not None:
+            results = written(call, arrays, out, traced)
+        else:
+            results = call.run(arrays, None if self._donation is None else self._donation.places(call.results, arrays))
+        if self._donation is not None:
+            signature = None if self._function is None else self.signature
+            self._donation.keep(arguments_of(signature, self._positional, args, kwargs))
         return nest.unflatten(traced.structure, results)
 
     def _remember(self, args: tuple, kwargs: dict[str, Any], binding: Binding, call: Call, structure: Any) -> None:
@@ -110,8 +124,11 @@ class Compiled:
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> Binding:
         """The inputs of a call; TypeError, with the name, for what is missing, unknown or given twice."""
         if self._function is None:
-            return bind_variables(self.target, self.variables, self._positional, args, kwargs)
-        return bind_function(self._function, self.__name__, self.signature, args, kwargs)
+            found = bind_variables(self.target, self.variables, self._positional, args, kwargs)
+        else:
+            found = bind_function(self._function, self.__name__, self.signature, args, kwargs)
+        return found if self.precision is None else replace(
+            found, values=[in_precision(v, PRECISIONS[self.precision]) for v in found.values])
 
     # compiling -------------------------------------------------------------------------------------------------
     def entry(self, device: str, binding: Binding, given: Sequence[Given]) -> tuple[Traced, Any]:
@@ -182,6 +199,13 @@ class Compiled:
         lowered = Lowered(self, binding, given)
         self.last = lowered.traced, None
         return lowered
+
+    def warmup(self, /, *args: Any, **kwargs: Any) -> Compiled:
+        """Compile for arguments like these without running; returns the program. An argument may be an array, a Python
+        number, or anything with a `shape` and a `dtype`.
+        """
+        self.lower(*nest.map_leaves(stand_in, args), **nest.map_leaves(stand_in, kwargs)).compile()
+        return self
 
     def source(self, target: str | None = None) -> str:
         """The generated text of the last program: 'cpu' (Python for Numba) or 'cuda' (CUDA C++)."""
@@ -297,31 +321,6 @@ def _result(leaf: Any) -> Expr:
     return as_expr(leaf)
 
 
-def _written(call: Call, arrays: Sequence[np.ndarray], out: Any, traced: Traced) -> list[np.ndarray]:
-    """Write the results into `out`: directly where that is safe, else by a copy."""
-    targets, structure = nest.flatten(out)
-    if not nest.same_structure(structure, traced.structure):
-        raise ShapeError(f"out has the structure {nest.shown(structure)}, the result is {nest.shown(traced.structure)}")
-    direct: list[np.ndarray | None] = []
-    for k, (target, (shape, dtype)) in enumerate(zip(targets, call.results, strict=True)):
-        if not isinstance(target, np.ndarray) or not target.flags.writeable:
-            raise DTypeError("out holds writable NumPy arrays")
-        if target.shape != shape:
-            raise ShapeError(f"out has shape {target.shape}, the result {shape}")
-        if target.dtype != dtype:
-            raise DTypeError(f"out has dtype {target.dtype}, the result {dtype}")
-        if any(np.may_share_memory(target, other) for other in targets[:k]):
-            raise PullbackError("two arrays of out share memory, and one result would overwrite the other: "
-                                "give each result an array of its own")
-        usable = target.flags.c_contiguous and target.flags.aligned
-        direct.append(target if usable and not any(np.may_share_memory(target, a) for a in arrays) else None)
-    results = call.run(arrays, direct)
-    for target, result in zip(targets, results, strict=True):
-        if result is not target:
-            target[...] = result
-    return targets
-
-
 def _build_cuda(traced: Traced) -> Any:
     from .cuda import build as build_cuda
 
@@ -336,6 +335,12 @@ def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None
     `args` fixes a positional order. Functions keep their signature. Inputs are arrays, Python numbers or nests of them;
     results are new NumPy arrays (CuPy on CUDA) in the same nest. `stable`: naive formulas such as log(1 + exp(x))
     are computed by operations that neither overflow nor cancel; `explain` lists them, False leaves them as written.
+
+    `donate`: arguments, by position or name, that are given away: a later call may write results into their memory, so
+    their contents are undefined from the call on (arrays that cannot be written are left alone; CUDA has a pool of its
+    own). `precision`: 'float32' or 'float64' converts float and complex inputs to it first; None computes in the
+    dtypes that come.
+
     Raises TypeError for a wrong argument name, DTypeError, ShapeError, DeviceError.
 
     >>> import numpy as np, pullback as pb

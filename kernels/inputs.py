@@ -13,6 +13,10 @@ from ..dsl.trace import Kind
 
 WEAK = (bool, int, float, complex)
 
+# What `precision` may say, and the float and complex dtype that it means.
+PRECISIONS: dict[str | None, tuple[str, str]] = {
+    None: ("", ""), "float32": ("float32", "complex64"), "float64": ("float64", "complex128")}
+
 
 @dataclass(frozen=True)
 class Given:
@@ -41,6 +45,24 @@ def ready(value: Any, name: str) -> tuple[Any, Given]:
     elif not array.flags.aligned:
         array, reason = array.copy(), "alignment"
     return array, Given(Kind(dtype.str, tuple(n == 1 for n in array.shape), order, weak), array.shape, reason)
+
+
+def in_precision(value: Any, dtypes: tuple[str, str]) -> Any:
+    """`value` with floats and complex numbers of these dtypes; Python numbers follow the arrays as they are."""
+    dtype = getattr(value, "dtype", None)
+    kind = getattr(dtype, "kind", "")
+    if kind not in ("f", "c") or not hasattr(value, "astype"):
+        return value
+    wanted = np.dtype(dtypes[kind == "c"])
+    return value if dtype == wanted else value.astype(wanted)
+
+
+def stand_in(value: Any) -> Any:
+    """An array like `value` where that only has a shape and a dtype."""
+    described = hasattr(value, "shape") and hasattr(value, "dtype")
+    if not described or hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+        return value
+    return np.broadcast_to(np.zeros((), value.dtype), value.shape)
 
 
 def on_device(value: Any) -> bool:

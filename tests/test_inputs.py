@@ -207,8 +207,46 @@ def test_out_with_one_array_for_two_results_is_refused():
     assert not memory.any()
 
 
-def test_donated_inputs_are_accepted():
+def test_memory_of_donated_inputs_is_used_again():
+    f = pb.compile(lambda state, k: {"u": state["u"] * k, "v": state["v"] + 1.0}, donate=(0,))
+    state = {"u": np.ones(50), "v": np.zeros(50)}
+    seen = set()
+    for turn in range(6):
+        given, state = state, f(state, 2.0)
+        seen |= {x.ctypes.data for x in state.values()}
+        assert not any(np.shares_memory(a, b) for a in given.values() for b in state.values())
+        np.testing.assert_array_equal(state["u"], np.full(50, 2.0**(turn + 1)))
+        np.testing.assert_array_equal(state["v"], np.full(50, turn + 1.0))
+    assert len(seen) <= 4
     x = np.arange(3.0)
-    f = pb.compile(lambda x, y: x + y, donate=(0,))
-    np.testing.assert_array_equal(f(x, np.ones(3)), [1.0, 2.0, 3.0])
-    np.testing.assert_array_equal(pb.compile(pb.Var("x") * 2, donate=["x"])(x=np.ones(2)), [2.0, 2.0])
+    x.flags.writeable = False
+    g = pb.compile(pb.Var("x") * 2, donate=["x"])
+    for _ in range(3):
+        np.testing.assert_array_equal(g(x=x), [0.0, 2.0, 4.0])
+    np.testing.assert_array_equal(x, np.arange(3.0))
+    with pytest.raises(TypeError, match="donate names 'z'"):
+        pb.compile(lambda x: x, donate=("z",))
+
+
+def test_precision_is_that_of_floats_on_entry():
+    f = pb.compile(lambda x, p, n: pb.exp(x) * p["a"] + n, precision="float32")
+    found = f(np.arange(3.0), {"a": np.float64(2)}, 1)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, f(np.arange(3, dtype=np.float32), {"a": np.float32(2)}, 1))
+    assert pb.compile(lambda x: x * 2, precision="float64")(np.ones(2, np.float32)).dtype == np.float64
+    assert pb.compile(lambda x: x * 2, precision="float32")(np.arange(2)).dtype == np.int64
+    with pytest.raises(pb.PullbackError, match="precision is None, 'float32'"):
+        pb.compile(lambda x: x, precision="tf32")
+
+
+def test_warmup_compiles_for_shapes_without_running():
+    class Shape:
+        shape, dtype = (3, 4), np.dtype(np.float32)
+
+    f = pb.compile(lambda p, k: {"y": pb.sin(p["x"]) * k})
+    assert f.warmup({"x": Shape()}, 2.0) is f and len(f.log) == 1
+    f({"x": np.ones((5, 6), np.float32)}, 3.0)
+    assert len(f.log) == 1
+    x = pb.Var("x")
+    g = pb.compile(x * 2).warmup(x=np.ones(3))
+    assert g(x=np.ones(4)).sum() == 8 and len(g.log) == 1
