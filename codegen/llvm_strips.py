@@ -48,6 +48,7 @@ class Strips(Memory):
 
     slots: list[str]
     stack: dict[str, str]
+    lets: dict[str, Let]
 
     def stmts(self, stmts: tuple[Stmt, ...]) -> None:
         raise NotImplementedError
@@ -85,7 +86,7 @@ class Strips(Memory):
     def rows_of_strip(self, segment: Segment, row: str, given: set[str]) -> None:
         """Loops of one row after the other, which leave the values `given`."""
         f, values = self.f, self.values
-        wide = {n: values[n] for n in sorted(_mentioned(segment)) if n in values and values[n].width}
+        wide = {n: values[n] for n in sorted(self.asked_for(segment)) if n in values and values[n].width}
         for name, value in wide.items():
             self.push(name, value)
 
@@ -103,6 +104,19 @@ class Strips(Memory):
             values[name] = value
         for name in given:
             values[name] = self.popped(name, values[name].dtype, None)
+
+    def asked_for(self, segment: Segment) -> set[str]:
+        """What the loops of a row read, and the conditions that its masks are made of: blocks at borders ask for those.
+        """
+        found = _mentioned(segment)
+        waiting = [n for n in found if n in self.lets]
+        while waiting:
+            let = self.lets[waiting.pop()]
+            if let.dtype == "bool":
+                parts = {a for a in let.args if isinstance(a, str) and a in self.lets and self.lets[a].dtype == "bool"}
+                waiting += sorted(parts - found)
+                found |= parts
+        return found
 
     def accumulated(self, number: int, name: str) -> str:
         """An accumulator after the rows of a strip, in their order."""
