@@ -86,6 +86,10 @@ class Differentiable:
             self._compiled = FUNCTIONS["_compile"](self.function)
         return self._compiled
 
+    def debug(self, *args: Any, **kwargs: Any) -> Any:
+        """The first value that is not finite; see `debug` of a compiled function."""
+        return self.compiled.debug(*args, **kwargs)
+
     def source(self, target: str | None = None) -> str:
         """The generated text of the last call: 'cpu' or 'cuda'."""
         return self.compiled.source(target)

@@ -173,9 +173,18 @@ class Gradient:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if in_trace(args, kwargs):
             return self.trace(args, kwargs)
+        return self.compiled(*args, **kwargs)
+
+    @property
+    def compiled(self) -> Any:
+        """The compiled derivative, with all that can be asked of one."""
         if self._compiled is None:
             self._compiled = FUNCTIONS["_compile"](self)
-        return self._compiled(*args, **kwargs)
+        return self._compiled
+
+    def debug(self, *args: Any, **kwargs: Any) -> Any:
+        """The first value that is not finite; see `debug` of a compiled function."""
+        return self.compiled.debug(*args, **kwargs)
 
     def trace(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """The derivative as expressions of the arguments."""

@@ -141,8 +141,15 @@ class _Scope:
 
 @dataclass(frozen=True)
 class _Origin:
+    """An operation that made something wrong; `part` says in which of several results."""
+
     node: Expr
     scope: _Scope
+    part: int | None = None
+
+    def value(self) -> np.ndarray:
+        value = self.scope.values[self.node]
+        return np.asarray(value if self.part is None else value[self.part])
 
 
 class _Search:
@@ -178,7 +185,8 @@ class _Search:
                 wanted.setdefault(a, set()).update(part)
             if not wrong:
                 inside = self._inside(scope, node, wanted[node])
-                found = inside or _Origin(node, scope)
+                parts = sorted(wanted[node]) if isinstance(scope.values[node], tuple) else [None]
+                found = inside or _Origin(node, scope, parts[0])
         return found
 
     def _wrong_arguments(self, scope: _Scope, node: Expr, parts: set[int]) -> list[tuple[Expr, set[int]]]:
@@ -246,10 +254,9 @@ class _Search:
     # ---- words --------------------------------------------------------------------------------------------------
     def report(self, origin: _Origin, phases: Mapping[Expr, str]) -> NonFinite:
         node, scope = origin.node, origin.scope
-        wrong = scope.bad(node)
-        assert wrong is not None, "an origin is wrong somewhere"
+        wrong = ~np.isfinite(origin.value())
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        value = scope.values[node][place].item()
+        value = origin.value()[place].item()
         top = node if scope.outer is None else scope.outer
         found = NonFinite(True, _text(node), node.op, self.lines.get(node, ""), place, value, count=int(wrong.sum()),
                           phase=phases.get(top, "forward"), turns=scope.turns)

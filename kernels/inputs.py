@@ -91,7 +91,11 @@ def _as_array(value: Any, name: str) -> np.ndarray:
             "compile with device='cuda' or 'auto', or copy it with .get()"
         )
     if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
-        return np.asarray(value)
+        try:
+            return np.asarray(value)
+        except RuntimeError as error:           # a torch tensor that records a gradient, which would be lost
+            raise DTypeError(f"argument {name!r} cannot be read as an array: {error} "
+                             "(pb.torch_function takes tensors with their gradients)") from None
     if hasattr(value, "__dlpack__"):
         return np.from_dlpack(value)
     if isinstance(value, memoryview):

@@ -113,6 +113,20 @@ def test_the_reverse_sweep_of_a_loop():
     assert report.phase == "reverse" and report.turns
 
 
+@pytest.mark.filterwarnings("ignore:.*singular")
+def test_functions_that_derive_or_have_several_results():
+    marked = pb.differentiable(lambda x: pb.sum(pb.sqrt(x)))
+    assert marked.debug(np.array([-1.0])).op == "sqrt" and marked.grad.debug(np.zeros(2)).phase == "reverse"
+    assert pb.grad(distance).debug(nan=True)(np.array([0.0]), np.array([1.0])).phase == "reverse"
+    report = pb.compile(lambda a: pb.linalg.inv(a)).debug(np.zeros((2, 2)))
+    assert report and not np.isfinite(report.value) and report.operands
+
+
+def test_complex_numbers():
+    report = pb.compile(lambda z: pb.log(z) * 2).debug(np.array([1j, 0j]))
+    assert (report.op, report.index) == ("log", (1,)) and report.operands[0].value == 0j
+
+
 def test_a_literal_infinity_is_meant_but_not_what_is_made_of_it():
     def run(x):
         masked = pb.where(x > 1, x, -pb.inf)
