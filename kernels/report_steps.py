@@ -82,8 +82,9 @@ class _Rows:
         if loop.backwards and not lines:
             again = [s.name for s in walk_steps(loop.steps) if isinstance(s, Loop) and not s.backwards]
             read = [name for name in self.kept if name in touched(loop)]
-            lines = [f"reads {', '.join(read)}" if read else "reads no past state",
-                     *([f"runs turns again: {', '.join(again)}"] if again else [])]
+            alone = any(s is loop for s in self.program.steps)       # the loop around it reads for one inside
+            said = f"reads {', '.join(read)}" if read else "reads no past state" if alone else ""
+            lines = [*filter(None, [said]), *([f"runs turns again: {', '.join(again)}"] if again else [])]
         return lines
 
 

@@ -54,6 +54,9 @@ def waiting(x):
         return i + 1, pb.sin(u) + 0.1
     return pb.sum(pb.while_loop(lambda s: s[0] < 60, step, (0, x), max_steps=60)[1])
 
+def million(x):
+    return pb.sum(pb.fori_loop(0, 1_000_000, lambda i, c: 2.9 * c * (1.0 - c), x, budget="64MB"))
+
 f = pb.compile(pb.value_and_grad(globals()[sys.argv[1]]))
 f(np.linspace(0.1, 1.0, 64))
 x = np.linspace(0.1, 1.0, int(sys.argv[2]))
@@ -79,6 +82,25 @@ def test_memory_is_the_growth_of_the_peak(program: str, size: int) -> None:
     told = found["told"]
     assert told["peak"] == sum(n for kind, n in told.items() if kind != "peak")
     np.testing.assert_allclose(found["grown"], told["peak"] - told["arguments"], rtol=0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures with Linux's /proc")
+def test_a_million_steps_within_a_budget() -> None:
+    run = subprocess.run([sys.executable, "-c", MEASURE, "million", "70"], capture_output=True, text=True)
+    assert not run.returncode, run.stderr
+    found = json.loads(run.stdout)
+    assert found["told"]["residuals"] <= 64 << 20
+    assert found["grown"] < 100e6
+
+
+def test_a_gradient_within_a_budget_is_that_of_all_states() -> None:
+    def f(x: Any, **words: Any) -> Any:
+        return pb.fori_loop(0, 30_000, lambda i, c: 2.9 * c * (1.0 - c) + 1e-3 * x, x, **words)
+
+    everything = pb.compile(pb.grad(lambda x: f(x, checkpoint="all")))
+    little = pb.compile(pb.grad(lambda x: f(x, budget="64KB")))
+    assert little.lower(0.3).memory()["residuals"] <= 64 << 10 < everything.lower(0.3).memory()["residuals"]
+    np.testing.assert_allclose(little(0.3), everything(0.3), rtol=1e-14)
 
 
 def kept(f: Any, *args: Any) -> int:

@@ -31,7 +31,7 @@ def run_examples(text: str) -> str:
 
 
 def test_examples_print_what_is_shown():
-    assert README.count("```text") == 3
+    assert README.count("```text") == 5
     assert run_examples(README) == README
 
 
