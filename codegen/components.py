@@ -139,8 +139,9 @@ class _Attempt:
         self.loop, self.axes, self.parts = loop, axes, parts
         body = loop.body
         stacks = {v: stacked(found, v.shape, axes[v]) for v, found in parts.items()}
-        self.taker = Taker({n for s in stacks.values() for n in toposort([s])})
         roots = rewrite(body.roots(), rebuild, stacks)
+        carried = [stacks[v] for v in body.carries if v in stacks]
+        self.taker = Taker({n for s in carried for n in toposort([s]) if n.op in ("concat", "reshape")}, roots)
         results: list[Expr] = []
         for variable, root in zip(body.carries, roots, strict=False):
             results += [self.taker.take(root, at) for at in places(variable.shape, axes.get(variable, ()))]

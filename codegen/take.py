@@ -12,9 +12,9 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ..dsl import ops, primitives
-from ..dsl.node import Expr, make, rebuild
+from ..dsl.node import Expr, make, rebuild, toposort
 from ..dsl.size import Dim, product, same, same_shape
-from ..dsl.surface import constant, size_value
+from ..dsl.surface import size_value
 from .contractions import spread
 
 At = tuple[tuple[int, int], ...]
@@ -24,12 +24,21 @@ MOST = 9                 # elements of the short axes of an array that becomes a
 
 
 class Taker:
-    """`mixed`: whether a place was taken that other places of its array do not share the treatment of."""
+    """`mixed`: whether something made of `stacks` was taken apart or put together, so that places of one array are not
+    all treated alike.
+    """
 
-    def __init__(self, stacks: set[Expr] | None = None) -> None:
+    def __init__(self, stacks: set[Expr] | None = None, roots: Sequence[Expr] = ()) -> None:
         self.known: dict[Request, Expr] = {}
         self.stacks = stacks or set()
+        self.made = set(self.stacks)
         self.mixed = False
+        for node in toposort(roots):
+            if any(a in self.made for a in node.args):
+                self.made.add(node)
+
+    def meet(self, node: Expr) -> None:
+        self.mixed |= node in self.made and node not in self.stacks
 
     def take(self, node: Expr, at: At = ()) -> Expr:
         """Generators instead of calls: graphs may be deeper than Python's stack."""
@@ -102,8 +111,6 @@ def _same_places(taker: Taker, node: Expr, at: At) -> Rule:
 
 
 def _leaf(taker: Taker, node: Expr, at: At) -> Rule:
-    if at and node.op == "const" and len(at) == len(node.shape):
-        return constant(node.attrs[0].array[tuple(k for _, k in at)])
     if at and node.op == "iota":
         return size_value(at[0][1], node.dtype)
     return one_element(node, at) if at else node
@@ -144,7 +151,8 @@ def _slice(taker: Taker, node: Expr, at: At) -> Rule:
     wanted = {**dict.fromkeys(single, 0), **dict(at)}
     if any(not isinstance(ranges[a][0], int) for a in wanted):
         return (yield from (_sliced(taker, node, at) if at else _same_places(taker, node, at)))
-    taker.mixed |= bool(single)
+    if single and source in taker.made:
+        taker.mixed = True
     there = tuple(sorted((a, int(ranges[a][0]) + ranges[a][1] * k) for a, k in wanted.items()))
     inner = yield source, there
     cut = primitives.slice_(inner, rest(ranges, there), rest(node.shape, there))
@@ -161,7 +169,7 @@ def _concat(taker: Taker, node: Expr, at: At) -> Rule:
         return primitives.concat(parts, axis - sum(a < axis for a, _ in at)) if at else rebuild(node, tuple(parts))
     if any(not isinstance(p.shape[axis], int) for p in node.args):
         return (yield from _sliced(taker, node, at))
-    taker.mixed |= node not in taker.stacks
+    taker.meet(node)
     for part in node.args:
         if place < part.shape[axis]:
             return (yield part, tuple((a, place if a == axis else k) for a, k in at))
@@ -188,7 +196,7 @@ def _place(taker: Taker, node: Expr, at: At) -> Rule:
     there = _inside(at, node.attrs[0], source.shape)
     if not at or there is False:
         return (yield from (_sliced(taker, node, at) if at else _same_places(taker, node, at)))
-    taker.mixed = True
+    taker.meet(node)
     if there is None:
         return primitives.broadcast(fill, (), rest(node.shape, at))
     inner = yield source, there  # type: ignore[misc]
@@ -234,7 +242,7 @@ def _reduce(taker: Taker, node: Expr, at: At) -> Rule:
         inner = yield source, there
         moved = tuple(a - sum(b < a for b, _ in there) for a in axes)
         return primitives.reduce(inner, op, moved) if at else rebuild(node, (inner,))
-    taker.mixed = True
+    taker.meet(node)
     total: Expr | None = None
     for turn in places(source.shape, axes):
         value = yield source, tuple(sorted((*there, *turn)))
@@ -256,7 +264,8 @@ def _contract(taker: Taker, node: Expr, at: At) -> Rule:
     left = "".join(c for c in out if c not in fixed)
     shape = tuple(dims[c] for c in left)
     terms = places([dims[c] for c in summed], range(len(summed))) if short else [()]
-    taker.mixed |= short
+    if short:
+        taker.meet(node)
     total: Expr | None = None
     for turn in terms:
         here = {**fixed, **{summed[i]: k for i, k in turn}}

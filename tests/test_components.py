@@ -157,3 +157,19 @@ def test_a_mapped_function_of_a_small_state_is_an_ensemble():
     np.testing.assert_allclose(f(MEMBERS, RATES), want, rtol=1e-14)
     loop = f.lower(MEMBERS, RATES).as_text("program").partition("repeat")[2]
     assert loop.count("kernel kernel") >= 1 and "inside" not in loop.partition("# out")[0]
+
+
+def test_elements_of_a_captured_array_are_not_part_of_the_code():
+    """Programs that differ in captured arrays alone share one compilation."""
+    def compiled(rates):
+        def turn(i, y):
+            y = y * rates
+            return pb.stack([y[1], y[0]])
+
+        return pb.compile(lambda y: pb.fori_loop(0, 3, turn, pb.stack([y, y + 1])), device="cpu")
+
+    for rates in (np.array([2.0, 3.0]), np.array([5.0, 7.0])):
+        want = np.array([1.0, 2.0])
+        for _ in range(3):
+            want = (want * rates)[::-1]
+        np.testing.assert_array_equal(compiled(rates)(np.float64(1.0)), want)
