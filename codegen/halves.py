@@ -38,7 +38,8 @@ def halves(re: Expr, im: Expr) -> tuple[Expr, Expr]:
 
 
 def partner(half: Expr) -> Expr:
-    return _half(*half.args, 1 - half.attrs[0])
+    re, im = half.args
+    return _half(re, im, 1 - half.attrs[0])
 
 
 def _half(re: Expr, im: Expr, k: int) -> Expr:

@@ -1,20 +1,19 @@
 """Loops whose turns do the same to every lane of their arrays, as one kernel: each lane runs through all turns with its
 state in registers.
 
-On CUDA a lane is a thread, and one launch stands for all turns. On the CPU the loop stays a loop of kernels: a turn of
-many lanes keeps more of its vector units busy than the turns of a few lanes, one after the other, do.
+On CUDA a lane is a thread, and one launch stands for all turns. The CPU takes blocks of lanes through the turns instead
+(codegen/llvm_lanes.py): eight lanes in registers wait for their own results, and took two to three times as long.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 
-from ..dsl.size import Dim, Size, same
+from ..dsl.size import Size, product, same
+from .lanes import is_private
 from .program import (
     Axis,
-    Buffer,
     For,
     Kernel,
     Let,
@@ -49,11 +48,10 @@ def lane_kernel(loop: Loop, program: Program, outside: set[str]) -> Kernel | Non
     rows = {lane.name, *(k.rows.name for k in wide)}
     touched = [s for s in walk_stmts(tuple(body)) if isinstance(s, (Load, Store, Update))]
     written = {s.buffer for s in touched if not isinstance(s, Load)}
-    shared = {b for b in written if not _follows([s for s in touched if s.buffer == b], rows)}
-    if shared & outside or any(not same(_count(program.buffers[b]), 1) for b in shared):
-        return None
-    own = written - shared
-    if any(isinstance(s, Update) for s in touched) or not all(_is_private(b, touched, rows, lane.extent) for b in own):
+    places = {b: [(s.offset, _rows_of(s.offset, rows)) for s in touched if s.buffer == b] for b in written}
+    own = {b for b in written if is_private(places[b], lane.extent)}
+    alone = {b for b in written - own if same(product(program.buffers[b].shape), 1)}
+    if own | alone != written or alone & outside or any(isinstance(s, Update) for s in touched):
         return None
     cells = _Cells(program, own, rows)
     stmts = promoted([cells.stmt(s) for s in body], cells.program(), cells.of(outside), dict.fromkeys(rows, lane.name))
@@ -62,13 +60,6 @@ def lane_kernel(loop: Loop, program: Program, outside: set[str]) -> Kernel | Non
     work = loop.count if isinstance(loop.count, (int, Size)) else 1
     return Kernel(loop.name, tuple(titles), lane, work, tuple(cells.back(s, lane.name) for s in stmts), True,
                   chunks=wide[0].chunks, fuses=tuple(fused))
-
-
-def _count(buffer: Buffer) -> Dim:
-    total: Dim = 1
-    for dim in buffer.shape:
-        total = total * dim
-    return total
 
 
 # ---- statements -------------------------------------------------------------------------------------------------
@@ -115,35 +106,9 @@ def _copied(step: Library, program: Program, lane: Axis) -> list[Stmt] | None:
 
 
 # ---- whose element is whose -------------------------------------------------------------------------------------
-def _follows(touched: Sequence[Load | Store | Update], rows: set[str]) -> bool:
-    return all(any(n in rows for n, _ in s.offset.terms) for s in touched)
-
-
-def _is_private(buffer: str, touched: Sequence[Load | Store | Update], rows: set[str], lanes: Dim) -> bool:
-    """Whether every lane touches elements of its own: by a last axis of lanes, or by a few fixed elements for each."""
-    offsets = [s.offset for s in touched if s.buffer == buffer]
-    strides = {repr(c) for o in offsets for n, c in o.terms if n in rows}
-    others = [c for o in offsets for n, c in o.terms if n not in rows]
-    if strides == {"1"} and all(_is_multiple(d, lanes) for d in [*others, *(o.const for o in offsets)]):
-        return True
-    stride = next(c for o in offsets for n, c in o.terms if n in rows)
-    return len(strides) == 1 and not others and isinstance(stride, int) and all(
-        isinstance(o.const, int) and 0 <= o.const < stride for o in offsets)
-
-
-def _is_multiple(dim: Dim, of: Dim) -> bool:
-    """Whether `dim` is a multiple by form."""
-    if not isinstance(of, Size):
-        return not isinstance(dim, Size) and dim % of == 0
-    if not isinstance(dim, Size):
-        return dim == 0
-    if len(of.terms) != 1:
-        return same(dim, of)
-    (factors, coefficient), = of.terms
-    return all(
-        c % coefficient == 0 and all(dict(monomial).get(atom, 0) >= power for atom, power in factors)
-        for monomial, c in dim.terms
-    )
+def _rows_of(offset: Offset, rows: set[str]) -> str:
+    """The name of the row in an offset, or ''."""
+    return next((n for n, _ in offset.terms if n in rows), "")
 
 
 class _Cells:

@@ -4,6 +4,8 @@ before the next block begins. Its states stay in the cache, and threads meet onc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..dsl.size import Dim, Size, floordiv, same
 from .memory import touched
 from .program import Branch, Kernel, Library, Load, Loop, Offset, Program, Step, Store, Update, walk_steps, walk_stmts
@@ -27,7 +29,7 @@ def lanes_of(program: Program, loop: Loop) -> Dim | str:
         return "a number of a turn is used after it"
     if any(not program.buffers[b].shape and b not in scalars for b in written):
         return "a number of a turn is used after it"
-    if not all(_in_own_row(step, rows, written - scalars) for step in steps if isinstance(step, Kernel)):
+    if not _in_own_rows(steps, rows, written - scalars):
         return "a row reads or writes another"
     return rows
 
@@ -78,17 +80,29 @@ def _written(step: Step) -> set[str]:
     return {step.index} if isinstance(step, Loop) and step.index else set()
 
 
-def _in_own_row(kernel: Kernel, rows: Dim, arrays: set[str]) -> bool:
-    """Whether `kernel` touches, of what the turns write, nothing but its own row; one element may read none of it."""
-    single = is_scalar(kernel)
-    stmts = walk_stmts(kernel.begin + kernel.body + kernel.end)
-    shared = (s.offset for s in stmts if isinstance(s, (Load, Store, Update)) and s.buffer in arrays)
-    return all(not single and _own_row(offset, kernel.rows.name, rows) for offset in shared)
+def _in_own_rows(steps: list[Step], rows: Dim, arrays: set[str]) -> bool:
+    """Whether the kernels touch, of what the turns write, nothing but their own rows; one element may read none."""
+    places: dict[str, list[tuple[Offset, str]]] = {}
+    for kernel in (s for s in steps if isinstance(s, Kernel)):
+        row = "" if is_scalar(kernel) else kernel.rows.name
+        for stmt in walk_stmts(kernel.begin + kernel.body + kernel.end):
+            if isinstance(stmt, (Load, Store, Update)) and stmt.buffer in arrays:
+                places.setdefault(stmt.buffer, []).append((stmt.offset, row))
+    return all(is_private(found, rows) for found in places.values())
 
 
-def _own_row(offset: Offset, row: str, rows: Dim) -> bool:
-    others = [c for name, c in offset.terms if name != row]
-    return same(offset.coefficient(row), 1) and all(_is_multiple(c, rows) for c in [*others, offset.const])
+def is_private(places: Sequence[tuple[Offset, str]], rows: Dim) -> bool:
+    """Whether every row touches elements of its own: `places` in one buffer, each with the name of the row there. Rows
+    are the last axis, or have a few fixed elements each.
+    """
+    strides = {offset.coefficient(row) for offset, row in places}
+    others = [c for offset, row in places for name, c in offset.terms if name != row]
+    consts = [offset.const for offset, _ in places]
+    if len(strides) != 1 or isinstance(stride := strides.pop(), Size) or stride < 1:
+        return False
+    if stride == 1:
+        return all(_is_multiple(c, rows) for c in [*others, *consts])
+    return not others and all(isinstance(c, int) and 0 <= c < stride for c in consts)
 
 
 def _is_multiple(dim: Dim, of: Dim) -> bool:

@@ -125,11 +125,11 @@ def _iota(node: Expr, sizes: Sizes) -> Any:
 
 # ---- complex numbers --------------------------------------------------------------------------------------------
 def _real(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
-    return x.real
+    return np.real(x)
 
 
 def _imag(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
-    return x.imag
+    return np.imag(x)
 
 
 def _conj(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
