@@ -217,8 +217,9 @@ class Compiled:
         """A table of the kernels of the last program: what each fuses, launches, bytes and flops."""
         from .report import explain
 
-        program = self._program()
-        return explain(program, self._last()[0], self.copies)
+        program, (traced, executable) = self._program(), self._last()
+        on_cuda = self.device == "cuda" or executable is not None and not isinstance(executable, Executable)
+        return explain(program, traced, self.copies, _about_graphs(traced, program, executable) if on_cuda else [])
 
     def explain_compile(self) -> str:
         """A table of the compilations so far: which part of the key was new, seconds, disk hit or miss, guards."""
@@ -325,6 +326,12 @@ def _build_cuda(traced: Traced) -> Any:
     from .cuda import build as build_cuda
 
     return build_cuda(traced)
+
+
+def _about_graphs(traced: Traced, program: Any, executable: Any) -> list[str]:
+    from .cuda import about_graphs
+
+    return about_graphs(traced, program, executable)
 
 
 def compile(target: Any, device: str = "auto", args: Sequence[Any] | None = None, donate: Sequence[Any] = (),

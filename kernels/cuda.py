@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 from ..codegen.cuda import CudaText, write_cuda
 from ..codegen.cuda_plan import Grid, Launch, index_type, walk_launches
+from ..codegen.cuda_segments import described
 from ..codegen.plan import plan
 from ..codegen.program import Program
 from ..dsl.errors import DeviceError
 from ..dsl.size import evaluate
 from ..dsl.surface import input_dtype
 from ..dsl.trace import Kind, Traced
+from .cuda_graphs import Graphs
 from .cuda_run import Execution, error_text, input_and_chunk_sizes
 from .execute_cpu import Timing
 from .inputs import Given, ready
@@ -134,6 +137,14 @@ class CudaExecutable:
         ]
 
 
+def about_graphs(traced: Traced, program: Program, executable: Any) -> list[str]:
+    """Which launches of a program are one CUDA graph, at the sizes that it was compiled for; lines for a report."""
+    compiled = executable.compiled if isinstance(executable, CudaExecutable) else CudaProgram(program)
+    sizes = {name: n for name, n in traced.guards.values.items() if name in compiled.program.sizes}
+    inputs = {s for s in compiled.program.sizes if s not in {k.chunks for k in compiled.program.kernels()}}
+    return compiled.about_graphs(sizes) if inputs <= sizes.keys() else []
+
+
 class CudaTarget:
     """Makes callables of Programs.
 
@@ -162,6 +173,8 @@ class CudaProgram:
         self._texts: dict[str, CudaText] = {}
         self._modules: dict[tuple[int, str], dict[str, Any]] = {}
         self._consts: dict[int, dict[str, Any]] = {}
+        self._graphs: dict[tuple[int, str], Graphs] = {}
+        self._words: dict[tuple[int, int, int], Any] = {}
 
     def text(self, index: str = "int") -> CudaText:
         """The text and its launches, with indices of 'int' or 'long long'."""
@@ -194,14 +207,34 @@ class CudaProgram:
             for name, value in zip(program.inputs, inputs, strict=True)
         ]
         checks = any(launch.checks for launch in walk_launches(text.launches))
-        word = cupy.zeros(1, np.int32) if checks else None
-        execution = Execution(program, text, CupyDevice(cupy, self._functions(device, index), index), sizes, word)
+        word = self._word(cupy, device) if checks else None
+        graphs = self._graphs.setdefault((device.id, index), Graphs(cupy))
+        on_device = CupyDevice(cupy, self._functions(device, index), index, graphs)
+        execution = Execution(program, text, on_device, sizes, word)
         outputs = execution.run(arrays, self._constants(cupy, device))
-        if checks:
+        if word is not None:
+            found = word.copy()
+            word.fill(0)
             event = cupy.cuda.Event(disable_timing=True)
             event.record()
-            _pending.append((event, word, program))
+            _pending.append((event, found, program))
         return outputs
+
+    def about_graphs(self, sizes: Mapping[str, int]) -> list[str]:
+        """What is captured as a CUDA graph at these sizes, and why nothing is where a capture failed; for reports."""
+        problems = [graphs.problem for graphs in self._graphs.values() if graphs.problem]
+        if problems:
+            return [f"no CUDA graphs, as the capture failed: {problems[0]}"]
+        complete = input_and_chunk_sizes(self.program, sizes)
+        return described(self.text(index_type(self.program, complete)).launches, complete)
+
+    def _word(self, cupy: Any, device: Any) -> Any:
+        """The error word of this thread's calls on the current stream: always the same, for graphs have its address
+        baked in."""
+        key = device.id, cupy.cuda.get_current_stream().ptr, get_ident()
+        if key not in self._words:
+            self._words[key] = cupy.zeros(1, np.int32)
+        return self._words[key]
 
     def _functions(self, device: Any, index: str) -> dict[str, Any]:
         """The loaded global functions on `device`, by name."""
@@ -227,8 +260,8 @@ class CudaProgram:
 class CupyDevice:
     """CuPy's arrays and launches on the current stream."""
 
-    def __init__(self, cupy: Any, functions: Mapping[str, Any], index: str) -> None:
-        self.arrays, self.functions = cupy, functions
+    def __init__(self, cupy: Any, functions: Mapping[str, Any], index: str, graphs: Graphs) -> None:
+        self.arrays, self.functions, self.graphs = cupy, functions, graphs
         self.index = np.int32 if index == "int" else np.int64
 
     @property
@@ -248,6 +281,9 @@ class CupyDevice:
         make = {"pointer": lambda array: np.uint64(array.data.ptr), "index": self.index, "flag": np.int32}
         values = tuple(make[kind](value) for kind, value in arguments)
         self.functions[launch.name]((grid.blocks, 1, 1), (grid.threads, 1, 1), values)
+
+    def play(self, key: Hashable, work: Callable[[], Any]) -> Any:
+        return self.graphs.play(key, work)
 
 
 def _cupy() -> Any:

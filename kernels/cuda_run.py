@@ -6,7 +6,7 @@ emulator.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from ..codegen.cuda_plan import (
     grid_of,
     itemsize,
 )
+from ..codegen.cuda_segments import Segment, blocks_of_turns, launches_of_turn, segments
 from ..codegen.program import Library, Loop, Program, shown_loops
 from ..dsl.size import Size, evaluate, product
 from .progress import shown
@@ -50,6 +51,11 @@ class Device(Protocol):
         """Start `launch`; arguments are ('pointer', array), ('index', int) and ('flag', int)."""
         ...
 
+    def play(self, key: Hashable, work: Callable[[], Any]) -> Any:
+        """The result of `work`, which only launches; the same launches whenever `key` is the same, so that they may
+        be captured and played again."""
+        ...
+
 
 class Execution:
     """One call of a program: its sizes and buffers.
@@ -65,6 +71,7 @@ class Execution:
         self.sizes = input_and_chunk_sizes(program, sizes)
         self.buffers: dict[str, Any] = {}
         self.counters: dict[str, np.ndarray] = {}
+        self.playing = False    # within a graph, where none begins
 
     def run(self, inputs: Sequence[Any], consts: Mapping[str, Any], arena: bool = True) -> list[Any]:
         """The outputs for `inputs`. With `arena` the temporaries lie in one workspace at their planned places."""
@@ -82,18 +89,19 @@ class Execution:
         return self._outputs()
 
     def _allocate(self, arena: bool) -> None:
-        workspace = (
-            self.device.empty("workspace", "uint8", evaluate(self.program.workspace, self.sizes)) if arena else None
-        )
+        """Results before the workspace: it is given back first, so a pool hands out the same addresses each time."""
+        placed = []
         for buffer in self.program.buffers.values():
-            if buffer.name in self.buffers:
-                continue
-            count = evaluate(product(buffer.shape), self.sizes)
-            if workspace is not None and buffer.kind == "temp" and buffer.place is not None:
-                start = evaluate(buffer.place, self.sizes)
-                self.buffers[buffer.name] = workspace[start : start + count * itemsize(buffer.dtype)].view(buffer.dtype)
-            else:
+            if arena and buffer.kind == "temp" and buffer.place is not None:
+                placed.append(buffer)
+            elif buffer.name not in self.buffers:
+                count = evaluate(product(buffer.shape), self.sizes)
                 self.buffers[buffer.name] = self.device.empty(buffer.name, buffer.dtype, count)
+        if arena:
+            workspace = self.device.empty("workspace", "uint8", evaluate(self.program.workspace, self.sizes))
+            for buffer in placed:
+                start, count = evaluate(buffer.place, self.sizes), evaluate(product(buffer.shape), self.sizes)
+                self.buffers[buffer.name] = workspace[start : start + count * itemsize(buffer.dtype)].view(buffer.dtype)
 
     def _outputs(self) -> list[Any]:
         outputs, seen = [], set()
@@ -106,6 +114,31 @@ class Execution:
 
     # ---- actions ------------------------------------------------------------------------------------------------
     def _carry_out(self, actions: tuple[Action, ...]) -> None:
+        for segment in [Segment(actions, False)] if self.playing else segments(actions, self.sizes):
+            if segment.graph:
+                self._play(tuple(map(id, segment.actions)), lambda now=segment.actions: self._one_by_one(now))
+            else:
+                self._one_by_one(segment.actions)
+
+    def _play(self, what: tuple[int, ...], work: Callable[[], None]) -> None:
+        """Carry out `work`, which only launches, on the buffers as they lie now."""
+        address = self.device.address
+        places = tuple(map(address, self.buffers.values()))
+        error = None if self.error is None else address(self.error)
+        traded = self.device.play((what, tuple(self.sizes.items()), places, error), lambda: self._traded(work))
+        self.buffers |= {name: self.buffers[other] for name, other in traded.items()}
+
+    def _traded(self, work: Callable[[], None]) -> dict[str, str]:
+        """The buffers that have another's memory after `work`, with the name of that other; they are put back."""
+        before, self.playing = dict(self.buffers), True
+        try:
+            work()
+            names = {id(array): name for name, array in before.items()}
+            return {n: names[id(array)] for n, array in self.buffers.items() if array is not before[n]}
+        finally:
+            self.buffers, self.playing = before, False
+
+    def _one_by_one(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, Launch):
                 self._launch(action)
@@ -137,11 +170,15 @@ class Execution:
         ) % position.bytes == 0
 
     def _repeat(self, action: Repeat) -> None:
-        loop: Loop = action.loop
-        count = self._count(loop)
-        turn = 0
-        self._set_index(loop, turn)
-        counters = self.counters.get(loop.name)
+        loop, count = action.loop, self._count(action.loop)
+        self._start_index(loop)
+        if count is not None and (turn := launches_of_turn(action, self.sizes)) is not None:
+            blocks = [] if self.playing else blocks_of_turns(loop, turn, count)
+            for block in blocks:
+                self._play((id(action), block), lambda turns=block: self._turns(action, turns))
+            self._turns(action, count - sum(blocks))
+            return
+        turn, counters = 0, self.counters.get(loop.name)
         if counters is not None:
             counters[:] = 0, -1 if count is None else count, counters[2] + 1
         while count is None or turn < count:
@@ -149,17 +186,23 @@ class Execution:
                 self._carry_out(action.test)
                 if not bool(self.buffers[loop.condition or ""][0]):
                     return
-            self._carry_out(action.actions)
-            for a, b in loop.swaps:
-                self.buffers[a], self.buffers[b] = self.buffers[b], self.buffers[a]
+            self._turns(action, 1)
             turn += 1
-            self._set_index(loop, turn)
             if counters is not None:
                 counters[0] = turn
 
-    def _set_index(self, loop: Loop, turn: int) -> None:
+    def _turns(self, action: Repeat, count: int) -> None:
+        loop = action.loop
+        for _ in range(count):
+            self._carry_out(action.actions)
+            for a, b in loop.swaps:
+                self.buffers[a], self.buffers[b] = self.buffers[b], self.buffers[a]
+            if loop.index is not None:      # on the device, so that a captured turn is any turn
+                self.device.arrays.add(self.buffers[loop.index], 1, out=self.buffers[loop.index])
+
+    def _start_index(self, loop: Loop) -> None:
         if loop.index is not None:
-            self.buffers[loop.index][...] = turn
+            self.buffers[loop.index][...] = 0
 
     def _count(self, loop: Loop) -> int | None:
         if loop.count is None:

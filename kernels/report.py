@@ -17,9 +17,9 @@ from ..dsl.trace import Traced
 from .report_steps import about_loops, step_rows
 
 
-def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
+def explain(program: Program, traced: Traced, copies: Mapping[str, str], graphs: Sequence[str] = ()) -> str:
     """The kernels and library steps: what each computes and fuses, launches per call, bytes and flops in the
-    program's sizes; then the copies, of inputs by `copies` and of results.
+    program's sizes; `graphs`, what of them a device captures; then the copies, of inputs by `copies` and of results.
     """
     rows = [("step", "computes", "fuses", "launches", "bytes", "flops")]
     rows += step_rows(program)
@@ -33,7 +33,7 @@ def explain(program: Program, traced: Traced, copies: Mapping[str, str]) -> str:
         f"workspace {_workspace(program, traced.guards.values)}",
     ]
     lines.append(f"bytes read {render(total.read)}, written {render(total.written)}; flops {render(total.flops)}")
-    lines += [*about_loops(program), *_sizes(traced), *_changes(traced), *_input_copies(copies)]
+    lines += [*about_loops(program), *graphs, *_sizes(traced), *_changes(traced), *_input_copies(copies)]
     lines += _result_copies(program)
     return "\n".join(lines) + "\n"
 

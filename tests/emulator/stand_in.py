@@ -31,6 +31,116 @@ class DeviceArray(np.ndarray):
     def __cuda_array_interface__(self):
         return self.__array_interface__
 
+    def __setitem__(self, where, value) -> None:
+        target, source = baked(self), baked(value)
+        done(lambda: target.__setitem__(where, source))
+
+    def fill(self, value) -> None:
+        target = baked(self)
+        done(lambda: target.fill(value))
+
+
+def baked(value):
+    """An array as its address alone, which is what a launch keeps of it."""
+    if not isinstance(value, DeviceArray) or not value.flags.c_contiguous or not value.size:
+        return value
+    memory = (ctypes.c_char * value.nbytes).from_address(value.ctypes.data)
+    return np.frombuffer(memory, value.dtype).reshape(value.shape)
+
+
+class Pool:
+    """Memory that is handed out again once nothing uses it, as CuPy's: the same address for the same request."""
+
+    def __init__(self) -> None:
+        self.free: dict[int, list[np.ndarray]] = {}
+
+    def array(self, shape, dtype) -> DeviceArray:
+        count = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        size = -(-max(count, 1) // 512) * 512
+        stores = self.free.setdefault(size, [])
+        store = stores.pop() if stores else np.empty(size, np.uint8)
+        array = np.asarray(Block(store, stores))[:count].view(dtype).reshape(shape).view(DeviceArray)
+        np.ndarray.fill(array, 0)
+        return array
+
+
+class Block:
+    """Memory of the pool that arrays are made of; it goes back with the last of them."""
+
+    def __init__(self, store: np.ndarray, home: list[np.ndarray]) -> None:
+        self.store, self.home, self.__array_interface__ = store, home, store.__array_interface__
+
+    def __del__(self) -> None:
+        self.home.append(self.store)
+
+
+class Stream:
+    """A stream: what is launched while it is current and captures is recorded, not done."""
+
+    current: list[Stream] = []
+    graphs: list[Graph] = []
+    refuses = ""
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        self.recorded: list | None = None
+        self.ptr = id(self)
+        self.launches = 0       # calls from Python: a launch or a whole graph
+
+    def __enter__(self) -> Stream:
+        Stream.current.append(self)
+        return self
+
+    def __exit__(self, *error) -> None:
+        assert Stream.current.pop() is self
+
+    def synchronize(self) -> None:
+        assert self.recorded is None, "operation not permitted when stream is capturing"
+
+    def begin_capture(self) -> None:
+        self.recorded = []
+
+    def end_capture(self) -> Graph:
+        assert self.recorded is not None
+        if Stream.refuses:
+            raise RuntimeError(Stream.refuses)
+        Stream.graphs.append(Graph(self.recorded))
+        self.recorded = None
+        return Stream.graphs[-1]
+
+
+class Graph:
+    def __init__(self, recorded: list) -> None:
+        self.recorded, self.played = recorded, 0
+
+    def launch(self) -> None:
+        self.played += 1
+        done(lambda: [work() for work in self.recorded])
+
+
+def done(work) -> None:
+    """Launch `work` on the current stream."""
+    stream = Stream.current[-1]
+    if stream.recorded is not None:
+        stream.recorded.append(work)
+    else:
+        stream.launches += 1
+        work()
+
+
+def add(a, b, out) -> None:
+    a, out = baked(a), baked(out)
+    done(lambda: np.add(a, b, out=out))
+
+
+def not_in_a_capture(function):
+    """A function of a library that CuPy refuses to capture."""
+    def called(*args, **kw):
+        if Stream.current[-1].recorded is not None:
+            raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+        return function(*args, **kw)
+
+    return called
+
 
 def on_device(value, dtype=None, order=None) -> DeviceArray:
     return np.array(value, dtype, order=order or "K", copy=None).view(DeviceArray)
@@ -46,8 +156,12 @@ class Function:
         assert all(isinstance(a, np.generic) for a in args), "CuPy would widen a Python number to 8 bytes"
         values = [np.array(a) for a in args]
         pointers = (ctypes.c_void_p * len(values))(*[v.ctypes.data for v in values])
-        problem = self.library.emu_launch(self.number, grid[0], block[0], 1, 0, pointers)
-        assert not problem, problem
+
+        def work(kept=values) -> None:
+            problem = self.library.emu_launch(self.number, grid[0], block[0], 1, 0, pointers)
+            assert not problem, problem
+
+        done(work)
 
 
 class Module:
@@ -71,15 +185,17 @@ class Event:
 def install(monkeypatch, devices: int = 1) -> None:
     """Let `import cupy` find the stand-in, and "compile" texts to themselves."""
     cupy, cuda, function = ModuleType("cupy"), ModuleType("cupy.cuda"), ModuleType("cupy.cuda.function")
-    cupy.asarray, cupy.ascontiguousarray, cupy.matmul, cupy.lib = on_device, on_device, np.matmul, np.lib
+    cupy.asarray, cupy.ascontiguousarray, cupy.lib = on_device, on_device, np.lib
+    cupy.matmul = not_in_a_capture(np.matmul)
     for name in ("array", "diag", "diagonal", "empty_like", "eye", "int32", "linalg", "ravel", "swapaxes", "tril",
                  "where", "zeros_like"):
         setattr(cupy, name, getattr(np, name))
-    cupy.empty = lambda shape, dtype: np.full(shape, 0, dtype).view(DeviceArray)
-    cupy.zeros = lambda shape, dtype: np.zeros(shape, dtype).view(DeviceArray)
+    cupy.empty = cupy.zeros = Pool().array
+    cupy.add = add
     cuda.Device = lambda: SimpleNamespace(id=0, compute_capability="90")
     cuda.Event, cuda.runtime = Event, SimpleNamespace(getDeviceCount=lambda: devices)
-    cuda.get_current_stream = lambda: SimpleNamespace(synchronize=lambda: None)
+    Stream.current, Stream.graphs, Stream.refuses = [Stream()], [], ""
+    cuda.Stream, cuda.get_current_stream = Stream, lambda: Stream.current[-1]
     cupy.cuda, cuda.function, function.Module = cuda, function, Module
     cupyx = ModuleType("cupyx")
     cupyx.scipy, cupyx.__path__ = scipy, []
