@@ -94,6 +94,19 @@ def triangular(np: Any, scipy: Any, a: Any, b: Any, lower: bool, trans: bool, un
     return x
 
 
+def tridiagonal(np: Any, scipy: Any, dl: Any, d: Any, du: Any, b: Any) -> Any:
+    """x with a @ x = b; NaN where `a` is singular."""
+    x = np.empty_like(b)
+    for k, out in enumerate(listed(x, 2)):
+        bands = np.zeros((3, d.shape[-1]), d.dtype)
+        bands[0, 1:], bands[1], bands[2, :-1] = listed(du, 1)[k], listed(d, 1)[k], listed(dl, 1)[k]
+        given = listed(b, 2)[k]
+        out[...] = attempt(lambda a=bands, y=given: scipy.linalg.solve_banded((1, 1), a, y, check_finite=False), given)
+        if d.shape[-1] == 1 and not bands[1].any():
+            out[...] = math.nan
+    return x
+
+
 def gelqf(np: Any, scipy: Any, a: Any) -> Any:
     """r above and on the diagonal of the first, q in the second."""
     q, r = np.empty_like(a), np.zeros_like(a)

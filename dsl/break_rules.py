@@ -126,8 +126,9 @@ _SINGULAR, _REPEATED, _ORDERED = (
 
 def _library(node: Expr, moving: set[Expr]) -> Found:
     for names, found in ((_SINGULAR, breaks.SINGULAR), (_REPEATED, breaks.EQUAL_VALUES), (_ORDERED, breaks.UNORDERED)):
-        if node.attrs[0] in names and node.args[0] in moving:
-            yield found, {"x": node.args[0]}
+        moved = [a for a in node.args[: len(node.args) - 1 or 1] if a in moving]       # right-hand sides are last
+        if node.attrs[0] in names and moved:
+            yield found, {"x": moved[0]}
 
 
 SPECIAL: dict[str, Callable[[Expr, set[Expr]], Found]] = {

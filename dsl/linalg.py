@@ -19,6 +19,7 @@ from .errors import ShapeError
 from .linalg_arguments import floating, square, together
 from .linalg_factors import cond, eigh, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
 from .linalg_norms import matrix_norm, norm, vector_norm
+from .linalg_tridiagonal import tridiagonal_solve
 from .linear import cross, matmul, outer, tensordot, vecdot
 from .node import FUNCTIONS, Expr
 from .primitives import show_shape
@@ -198,4 +199,4 @@ def multi_dot(arrays: Any) -> Expr:
 PUBLIC: dict[str, Any] = {f.__name__: f for f in (
     cholesky, cond, cross, det, diagonal, eigh, eigvalsh, expm, inv, lstsq, matmul, matrix_norm, matrix_power,
     matrix_rank, multi_dot, norm, outer, pinv, qr, slogdet, solve, solve_triangular, svd, svdvals, tensordot, trace,
-    vecdot, vector_norm)}
+    tridiagonal_solve, vecdot, vector_norm)}
