@@ -17,7 +17,6 @@ from .node import FUNCTIONS, Expr, where
 from .paths import check_paths, check_real, remember
 from .primitives import show_shape, transpose
 from .reuse import compiled_once
-from .sparse_jacobian import sparse_derivative
 from .surface import surface
 
 
@@ -110,6 +109,8 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
 def _sparse(target: Any, place: Any, has_aux: bool, given: Any, symmetric: bool) -> Any:
     if has_aux:
         raise TypeError("a sparse derivative has no aux: return the value alone, and compute the rest apart")
+    from .sparse_jacobian import sparse_derivative
+
     return sparse_derivative(target, place, given, symmetric)
 
 

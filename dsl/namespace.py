@@ -19,18 +19,12 @@ from . import (  # noqa: F401  (they register functions)
     stencil,
 )
 from .aliases import ALIASES, INTERNAL
-from .checking import check_grads
 from .choice import cond, switch
 from .control import associative_scan, fori_loop, scan, while_loop
 from .custom import checkpoint, custom_jvp, custom_vjp
 from .differentiable import differentiable
-from .from_sympy import from_sympy
-from .implicit import fixed_point, root
 from .jacobian import hessian, jacfwd, jacobian, jacrev, linearize
 from .node import FUNCTIONS
-from .smoothness import smoothness
-from .sparsity import sparsity
-from .to_sympy import to_sympy
 from .vmap import vmap
 
 _NAMES = (
@@ -67,16 +61,18 @@ _DTYPES: dict[str, Any] = {name: getattr(np, name) for name in (
 
 _CONTROL: dict[str, Any] = {f.__name__: f for f in (scan, fori_loop, while_loop, associative_scan, cond, switch)}
 
-_SYMPY: dict[str, Any] = {f.__name__: f for f in (from_sympy, to_sympy)}
-
 _DERIVATIVES: dict[str, Any] = {f.__name__: f for f in (
-    check_grads, checkpoint, custom_jvp, custom_vjp, differentiable, fixed_point, hessian, jacfwd, jacobian, jacrev,
-    linearize, root, smoothness, sparsity, vmap)}
+    checkpoint, custom_jvp, custom_vjp, differentiable, hessian, jacfwd, jacobian, jacrev, linearize, vmap)}
+
+# What most programs do without, by the module that it is in: an import of pullback does not wait for it.
+LATE: dict[str, str] = {
+    "check_grads": "checking", "fixed_point": "implicit", "root": "implicit", "smoothness": "smoothness",
+    "sparsity": "sparsity", "from_sympy": "from_sympy", "to_sympy": "to_sympy",
+}
 
 PUBLIC: dict[str, Any] = {
     **_CONTROL,
     **_DERIVATIVES,
-    **_SYMPY,
     **{name: FUNCTIONS[name] for name in ops.ROWS if name not in INTERNAL},
     **{name: FUNCTIONS[name] for name in _NAMES},
     **{alias: FUNCTIONS[name] for alias, name in ALIASES.items()},

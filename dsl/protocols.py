@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,9 @@ def array_function(function: Callable[..., Any], args: tuple, kwargs: dict[str, 
     kwargs = {k: v for k, v in kwargs.items() if k != "out"}
     if name in _ABOUT_TYPES:
         return _ABOUT_TYPES[name](*args, **kwargs)
+    for part in ("fft", "linalg"):
+        if label.startswith(f"np.{part}."):
+            importlib.import_module(f".{part}", __package__)
     target = _found(name, label)
     if not args:                                   # np.sum(a=x): here the first argument has no public name
         first = next(iter(kwargs))

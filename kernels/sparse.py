@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dsl.sparsity import Sparsity
+if TYPE_CHECKING:
+    from ..dsl.sparsity import Sparsity
 
 
 def csr(data: Any, pattern: Sparsity) -> Any:

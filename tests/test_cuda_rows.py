@@ -1,6 +1,7 @@
 """Every row of the table of operations as CUDA text, for every dtype that it takes: values, and derivatives to second
 order."""
 
+import re
 import shutil
 import sys
 from itertools import product
@@ -125,13 +126,20 @@ def test_casts(source):
         np.testing.assert_array_equal(got, array.astype(target))
 
 
+# First and second derivatives in one kernel that take more than 255 registers, and the bytes that they may spill.
+SPILLS = {"beta": 512, "betaln": 384}
+
+
 @pytest.mark.skipif(nvrtc.nvrtc_version() is None, reason="NVRTC is not installed")
-def test_every_row_compiles_without_spills(batch):
+def test_rows_compile_without_spills_but_for_a_few(batch):
     """In the dtypes that differ in kind, and the derivatives."""
-    texts = [
-        t.text
-        for key, (_, t) in zip(batch[1], batch[0].programs, strict=True)
-        if isinstance(key, str) or key[1] in ("float64", "float32", "int32")
-    ]
-    footprints = nvrtc.compile_text(joined(texts)).footprints
-    assert not {name: f for name, f in footprints.items() if f.spill_stores or f.spill_loads}
+    texts = {key: t.text for key, (_, t) in zip(batch[1], batch[0].programs, strict=True)
+             if isinstance(key, str) or key[1] in ("float64", "float32", "int32")}
+    spilled: dict[object, int] = {}
+    for name, found in nvrtc.compile_text(joined(list(texts.values()))).footprints.items():
+        length = re.match(r"_ZN(\d+)unit_", name)
+        assert length is not None, name
+        unit = name[length.end(1): length.end(1) + int(length[1])]
+        key = list(texts)[int(unit.removeprefix("unit_"))]
+        spilled[key] = max(spilled.get(key, 0), found.spill_stores + found.spill_loads)
+    assert {key: count for key, count in spilled.items() if count > SPILLS.get(key, 0)} == {}

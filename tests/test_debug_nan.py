@@ -157,8 +157,8 @@ def test_lines_are_of_this_program_not_of_another_that_shares_its_nodes():
 
 
 def test_errors_of_expressions_name_the_line_where_they_were_written():
-    x = pb.Var("x")
+    x = pb.Var("heights")
     total = pb.sum(pb.floor(x) * 2.0)           # mark: floor
     with pytest.raises(pb.NotDifferentiable) as caught:
-        pb.compile(pb.grad(total, x))(x=np.ones(3))
+        pb.compile(pb.grad(total, x))(heights=np.ones(3))
     assert line_with("mark: floor") in str(caught.value)

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import re
 import shutil
 import subprocess
 import sys
@@ -168,9 +169,16 @@ def test_import_loads_nothing_heavy(tmp_path):
     assert run_python(code, tmp_path) == "[]"
 
 
-def test_import_takes_less_than_three_tenths_of_a_second(tmp_path):
-    code = "import time; t = time.process_time(); import pullback; print(time.process_time() - t)"
-    assert min(float(run_python(code, tmp_path)) for _ in range(5)) < 0.3
+def test_import_waits_for_no_part_that_most_programs_do_without(tmp_path):
+    """Its time is in the benchmarks; here is what it takes: modules."""
+    code = "import sys, pullback; print(*[m for m in sys.modules if m.startswith('pullback')])"
+    loaded = set(run_python(code, tmp_path).split())
+    late = {f"pullback.{name}" for name in MODULES if re.match(
+        r"dsl.(fft|linalg|ode|implicit|newton|krylov|.*sympy|smoothness|spars|coloring|checking)"
+        r"|codegen.(llvm|cuda|plan|fuse|numba)|kernels.(doctor|artefact|cuda|nvrtc)", name)}
+    assert len(late) > 40
+    assert late & loaded == set()
+    assert len(loaded) < 120
 
 
 def test_import_starts_no_thread_and_reads_no_cache(tmp_path, monkeypatch):
