@@ -6,6 +6,7 @@ Cholesky factor of a matrix that is not positive definite, the solution of a sys
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import linalg_determinants as determinants
@@ -20,7 +21,7 @@ from .linalg_arguments import floating, square, together
 from .linalg_factors import cond, eigh, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
 from .linalg_norms import matrix_norm, norm, vector_norm
 from .linalg_tridiagonal import tridiagonal_solve
-from .linear import cross, matmul, outer, tensordot, vecdot
+from .linear import cross, matmul, outer, pair, tensordot, vecdot
 from .node import FUNCTIONS, Expr
 from .primitives import show_shape
 from .surface import several, surface
@@ -63,7 +64,7 @@ def solve(a: Any, b: Any) -> Expr:
     array([1. , 0.5])
     """
     a, b, vector = _system(a, b, "solve")
-    x = rules.solve(a, b)
+    x = _each(a, b, rules.solve)
     return primitives.reshape(x, x.shape[:-1]) if vector else x
 
 
@@ -84,12 +85,15 @@ def solve_triangular(
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ShapeError(f"trans is 0, 1, 2, 'N', 'T' or 'C', not {trans!r}")
     a, b, vector = _system(a, b, "solve_triangular")
-    x = rules.triangular(a, b, bool(lower), trans not in (0, "N"), bool(unit_diagonal))
+    static = bool(lower), trans not in (0, "N"), bool(unit_diagonal)
+    x = _each(a, b, lambda a, b: rules.triangular(a, b, *static))
     return primitives.reshape(x, x.shape[:-1]) if vector else x
 
 
 def _system(a: Any, b: Any, name: str) -> tuple[Expr, Expr, bool]:
-    """Matrices and right-hand sides of equal batch axes; whether the latter was a vector (NumPy 2: of one axis)."""
+    """Matrices and right-hand sides of equal batch axes, or one matrix for all of them if it is not small; whether the
+    right-hand side was a vector (NumPy 2: of one axis).
+    """
     a, b = square(a, name), floating(b)
     if not b.shape:
         raise ShapeError(f"{name} takes a vector or matrices as right-hand side, not a scalar")
@@ -99,8 +103,22 @@ def _system(a: Any, b: Any, name: str) -> tuple[Expr, Expr, bool]:
     if not sizes.equal(a.shape[-1], b.shape[-2]):
         raise ShapeError(f"{name}: the matrix has {sizes.show(a.shape[-1])} columns, the right-hand side "
                          f"{sizes.show(b.shape[-2])} rows ({show_shape(a.shape)} and {show_shape(b.shape)})")
+    one, many = (small.with_known_sizes(x, small.SYSTEM) for x in pair(a, b))
+    if len(one.shape) == 2 < len(many.shape) and not small.is_small(one, many.shape[-1]):
+        return one, many, vector
     a, b = (small.with_known_sizes(x, small.SYSTEM) for x in together(a, b))
     return a, b, vector
+
+
+def _each(a: Expr, b: Expr, solution: Callable[[Expr, Expr], Expr]) -> Expr:
+    """`solution(a, b)`; the right-hand sides of a batch are columns where there is one matrix for all of them."""
+    if len(a.shape) == len(b.shape):
+        return solution(a, b)
+    rank, (*batch, n, count) = len(b.shape), b.shape
+    rows = primitives.transpose(b, (rank - 2, *range(rank - 2), rank - 1))
+    x = solution(a, primitives.reshape(rows, (n, sizes.product(batch) * count)))
+    back = primitives.reshape(x, (n, *batch, count))
+    return primitives.transpose(back, (*range(1, rank - 1), 0, rank - 1))
 
 
 @surface

@@ -239,6 +239,16 @@ def test_a_call_on_cuda_uses_the_device_s_library(monkeypatch):
     cuda._pending.clear()
 
 
+def test_one_matrix_of_many_systems_is_factored_once():
+    for b in (B, RANDOM.normal(size=(2, 3, 9, 1))):
+        found = pb.compile(la.solve).lower(A[0], b).as_text("program")
+        assert "factors: float64[n0, n0]" in found or "factors: float64[n1, n1]" in found, found
+        np.testing.assert_allclose(pb.compile(la.solve)(A[0], b), np.linalg.solve(A[0], b), rtol=1e-9)
+        np.testing.assert_allclose(pb.compile(lambda a, b: la.solve_triangular(a, b, lower=True))(SPD[0], b),
+                                   np.linalg.solve(np.tril(SPD[0]), b), rtol=1e-9)
+    pb.check_grads(la.solve, (A[0, :5, :5] + 4 * np.eye(5), B[:, :5]), order=1)
+
+
 # ---- rows and text ----------------------------------------------------------------------------------------------
 def test_every_row_is_composed_or_has_a_meaning():
     for name, row in ROUTINES.items():
