@@ -151,7 +151,8 @@ def _lanes(node: Expr, parts: list[Lane], lanes: Lanes) -> list[Lane] | None:
         return None
     rank, count = len(b.value.shape), b.value.shape[-1]
     moved = transpose(b.value, (*range(1, rank - 1), 0, rank - 1))
-    x = solve(*(x.value for x in diagonals), reshape(moved, (*moved.shape[:-2], moved.shape[-2] * count)))
+    dl, d, du = (x.value for x in diagonals)
+    x = solve(dl, d, du, reshape(moved, (*moved.shape[:-2], moved.shape[-2] * count)))
     back = reshape(x, (*x.shape[:-1], lanes.size, count))
     return [Lane(transpose(back, (rank - 2, *range(rank - 2), rank - 1)), True)]
 
@@ -163,7 +164,8 @@ def _elimination(dl: Expr, d: Expr, du: Expr, b: Expr) -> list[Expr]:
     single = isinstance(b.shape[-1], int) and b.shape[-1] == 1
     high = concat([du, full((*d.shape[:-1], 1), 0, d.dtype)], rank - 1)
     right = reshape(b, b.shape[:-1]) if single else b
-    upper, last = _eliminated(*(_rows_first(x, rank - 1) for x in (dl, d, high, right)))
+    low, middle, high, right = (_rows_first(x, rank - 1) for x in (dl, d, high, right))
+    upper, last = _eliminated(low, middle, high, right)
     x = _substituted(upper, last)
     x = transpose(x, (*range(1, rank), 0, *range(rank, len(x.shape))))
     return [reshape(x, (*x.shape, 1)) if single else x]
