@@ -131,7 +131,7 @@ def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Exp
 def _deferred(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Expr]:
     free = tuple(v for v in variables_of(body.outputs) if v not in set(body.bound))
     if body.kind == "grad" and not body.holomorphic and _are_variables(actual, free):
-        outputs = rewrite(body.outputs, rebuild, dict(zip(body.bound, actual, strict=True)))
+        outputs = _put(body.outputs, body.bound, actual)
         body.warn_of_unused(frozenset(map(key, variables_of(body.outputs[:1]))))
         return [*outputs, *derivatives("grad", list(actual), outputs[0])]
     result = FUNCTIONS["derivative"](replace(body, free=free), tuple(actual), tuple(extras), free)
@@ -159,11 +159,22 @@ def derivative_(body: Body, actual: tuple, extras: tuple, free: tuple) -> tuple:
 def put_back(trace: Trace) -> list[Expr]:
     """The results of a trace without any derivative."""
     aux = [a for a in nest.leaves(trace.aux) if isinstance(a, Expr)]
-    return rewrite([*trace.outputs, *aux], _remade, dict(zip(trace.bound, trace.actual, strict=True)))
+    return _put([*trace.outputs, *aux], trace.bound, trace.actual)
 
 
-def _remade(node: Expr, args: tuple[Expr, ...]) -> Expr:
-    return rebuild(node, args)
+def _put(nodes: Sequence[Expr], bound: Sequence[Expr], actual: Sequence[Expr]) -> list[Expr]:
+    """`nodes` with arguments in place of variables, also in what untyped nodes show while their types are unknown."""
+    pairs = list(zip(bound, actual, strict=True))
+    shown = {b.shadow: a if a.typed else a.shadow for b, a in pairs if b.shadow is not None}
+    known = {b: a for b, a in shown.items() if a is not None}
+
+    def put(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.shadow is None or not known:
+            return rebuild(node, args)
+        shadow, = rewrite([node.shadow], rebuild, known)
+        return make(node.op, args, node.attrs, node.dtype, node.shape, shadow)
+
+    return rewrite(nodes, put, dict(pairs))
 
 
 # ---- arguments ---------------------------------------------------------------------------------------------------
@@ -205,4 +216,5 @@ def fresh(name: str, like: Expr) -> Expr:
     if like.typed:
         weak = ("weak",) if like.op == "var" and "weak" in like.attrs else ()
         return make("var", (), (name, serial, *weak), like.dtype, like.shape)
-    return make("var", (), (name, None, None, serial), None, None, like.shadow and fresh(name, like.shadow))
+    shadow = None if like.shadow is None else fresh(name, like.shadow)
+    return make("var", (), (name, None, None, serial), None, None, shadow)

@@ -127,7 +127,8 @@ def _forward(node: Expr, tangents: Cotangents) -> Parts:
     parts = [] if change is None else [change]
     if any(t is not None for t in diagonals):
         parts += map(negated, _moved(diagonals, solve(*node.args)))
-    return [solve(*node.args[:3], total(parts))]
+    dl, d, du, _ = node.args
+    return [solve(dl, d, du, total(parts))]
 
 
 def _reverse(node: Expr, parts: Cotangents) -> Parts:

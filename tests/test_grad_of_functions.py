@@ -110,3 +110,11 @@ def test_gradient_and_hessian(name):
     second = second if isinstance(second, tuple) else (second,)
     for h, a, b in zip(second, gradient(*ahead), gradient(*behind), strict=True):
         np.testing.assert_allclose(h, (a - b) / (2 * step), rtol=1e-5, atol=1e-6)
+
+
+def test_a_variable_whose_shape_is_declared_is_an_argument():
+    """Its dtype is not known yet: the derivative shows what it is, and becomes it when the dtype is."""
+    x = pb.Var("x", ("n",))
+    slope = pb.grad(lambda x: pb.sum(x * x))(x)
+    assert repr(slope) == repr(pb.grad(pb.sum(x * x), x)) == "2*x"
+    np.testing.assert_array_equal(pb.compile(slope)(x=np.arange(3.0)), [0.0, 2.0, 4.0])
