@@ -16,9 +16,7 @@ from .program import (
     Axis,
     For,
     Kernel,
-    Let,
     Library,
-    Literal,
     Load,
     Loop,
     Offset,
@@ -27,18 +25,15 @@ from .program import (
     Stmt,
     Store,
     Update,
-    walk_steps,
     walk_stmts,
 )
 from .registers import promoted
-
-ZERO = Offset()
+from .turns import ZERO, kernels_of, single_row, turns_of, words_of
 
 
 def lane_kernel(loop: Loop, program: Program, outside: set[str]) -> Kernel | None:
     """`loop` as a kernel over its lanes; None where it cannot be one. `outside`: buffers that other steps touch."""
-    kernels = [s for s in walk_steps(loop.steps) if isinstance(s, Kernel)]
-    wide = [k for k in kernels if not same(k.rows.extent, 1)]
+    wide = [k for k in kernels_of(loop) if not same(k.rows.extent, 1)]
     if not wide or not all(k.vector and same(k.rows.extent, wide[0].rows.extent) for k in wide):
         return None
     lane = Axis(f"{loop.name}_lane", wide[0].rows.extent)
@@ -55,11 +50,10 @@ def lane_kernel(loop: Loop, program: Program, outside: set[str]) -> Kernel | Non
         return None
     cells = _Cells(program, own, rows)
     stmts = promoted([cells.stmt(s) for s in body], cells.program(), cells.of(outside), dict.fromkeys(rows, lane.name))
-    titles = [f"{loop.name}:", *(f"  {line}" for k in kernels for line in k.title)]
-    fused = dict.fromkeys(["loop", *(f for k in kernels for f in k.fuses)])
+    titles, fused = words_of(loop)
     work = loop.count if isinstance(loop.count, (int, Size)) else 1
-    return Kernel(loop.name, tuple(titles), lane, work, tuple(cells.back(s, lane.name) for s in stmts), True,
-                  chunks=wide[0].chunks, fuses=tuple(fused))
+    return Kernel(loop.name, titles, lane, work, tuple(cells.back(s, lane.name) for s in stmts), True,
+                  chunks=wide[0].chunks, fuses=fused)
 
 
 # ---- statements -------------------------------------------------------------------------------------------------
@@ -73,12 +67,7 @@ def _turns(loop: Loop, program: Program, lane: Axis) -> list[Stmt] | None:
         if found is None:
             return None
         body += found
-    if loop.index is not None:
-        body.insert(0, Store(loop.index, ZERO, f"{loop.name}_turn"))
-    if isinstance(loop.count, str):
-        count = f"{loop.name}_count"
-        return [Load(count, "int64", loop.count, ZERO), For((Axis(f"{loop.name}_turn", 1),), tuple(body), turns=count)]
-    return [For((Axis(f"{loop.name}_turn", loop.count),), tuple(body))]
+    return turns_of(loop, body)
 
 
 def _of_lane(step: Step, program: Program, lane: Axis) -> list[Stmt] | None:
@@ -87,10 +76,7 @@ def _of_lane(step: Step, program: Program, lane: Axis) -> list[Stmt] | None:
     if not isinstance(step, Kernel) or step.combine or step.accs or step.serial or any(
             isinstance(s, For) for s in step.body):
         return None
-    if step.vector:
-        return [*step.begin, *step.body, *step.end]
-    row = Let(step.rows.name, "int64", "cast", (Literal.of(0, "int64"),))
-    return [*step.begin, row, *step.body, *step.end]
+    return [*step.begin, *step.body, *step.end] if step.vector else single_row(step)
 
 
 def _copied(step: Library, program: Program, lane: Axis) -> list[Stmt] | None:

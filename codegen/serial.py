@@ -21,7 +21,6 @@ from .program import (
     Extent,
     For,
     Kernel,
-    Let,
     Library,
     Literal,
     Load,
@@ -34,8 +33,8 @@ from .program import (
     Store,
 )
 from .registers import promoted
+from .turns import ZERO, count_name, kernels_of, single_row, turns_of, words_of
 
-ZERO = Offset()
 UNKNOWN = symbol("unknown")
 HANDFUL = 64             # elements that are not worth a call
 
@@ -75,12 +74,10 @@ class _Merger:
         return {name for name, count in self.uses.items() if count > own[name]}
 
     def kernel(self, loop: Loop, stmts: list[Stmt]) -> Kernel:
-        inside = _kernels(loop)
-        titles = [f"{loop.name}:", *(f"  {line}" for k in inside for line in k.title)]
-        fused = dict.fromkeys(["loop", *(f for k in inside for f in k.fuses)])
+        titles, fused = words_of(loop)
         body = promoted(stmts, self.program, self.outside(loop))
-        return Kernel(loop.name, tuple(titles), Axis(f"{loop.name}_row", 1), 1, body, False,
-                      chunks=inside[0].chunks, serial=True, fuses=tuple(fused))
+        return Kernel(loop.name, titles, Axis(f"{loop.name}_row", 1), 1, body, False,
+                      chunks=kernels_of(loop)[0].chunks, serial=True, fuses=fused)
 
 
 def _mentions(step: Step) -> Iterable[str]:
@@ -99,16 +96,9 @@ def _mentions(step: Step) -> Iterable[str]:
         yield from touched(step)
 
 
-def _kernels(loop: Loop) -> list[Kernel]:
-    found = []
-    for step in loop.steps:
-        found += [step] if isinstance(step, Kernel) else _kernels(step) if isinstance(step, Loop) else []
-    return found
-
-
 def _loop(loop: Loop, program: Program) -> list[Stmt] | None:
     """The loop as statements; None where it cannot be."""
-    if loop.count is None or loop.swaps or loop.progress or not _kernels(loop):
+    if loop.count is None or loop.swaps or loop.progress or not kernels_of(loop):
         return None
     inner = [_loop(step, program) for step in loop.steps if isinstance(step, Loop)]
     turns = [x for step in loop.steps if isinstance(step, Loop) for x in _turns_inside(step)]
@@ -119,17 +109,14 @@ def _loop(loop: Loop, program: Program) -> list[Stmt] | None:
         if found is None:
             return None
         body += found
-    turn = f"{loop.name}_turn"
+    stmts = turns_of(loop, body)
+    if loop.index is None:
+        return stmts
     if isinstance(loop.count, str):
-        count: Operand = f"{loop.name}_count"
-        front: list[Stmt] = [Load(str(count), "int64", loop.count, ZERO)]
-        nest = For((Axis(turn, 1),), (), turns=count)
+        count: Operand = count_name(loop)
     else:
         count = Extent(loop.count) if isinstance(loop.count, Size) else Literal.of(loop.count, "int64")
-        front, nest = [], For((Axis(turn, loop.count),), ())
-    if loop.index is None:
-        return [*front, replace(nest, body=tuple(body))]
-    return [*front, replace(nest, body=(Store(loop.index, ZERO, turn), *body)), Store(loop.index, ZERO, count)]
+    return [*stmts, Store(loop.index, ZERO, count)]
 
 
 def _turns_inside(loop: Loop) -> list[Dim]:
@@ -145,8 +132,7 @@ def _statements(step: Step, program: Program, turns: list[Dim]) -> list[Stmt] | 
     if not isinstance(step, Kernel) or step.combine or step.accs:
         return None
     if same(step.rows.extent, 1) and not step.vector:
-        row = Let(step.rows.name, "int64", "cast", (Literal.of(0, "int64"),))
-        return [*step.begin, row, *step.body, *step.end]
+        return single_row(step)
     if same(step.rows.extent, 1) or step.serial or _few(product([step.rows.extent, step.work]), turns):
         return [*step.begin, For((step.rows,), step.body, vector=step.vector), *step.end]
     return None
