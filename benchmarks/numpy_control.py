@@ -1,0 +1,81 @@
+"""NumPy as a system that runs the programs as they are written: loops of control flow, and updates by `.at`."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+
+class Updatable(np.ndarray):
+    """An array with `x.at[i].set(v)` and its kin, each of which returns a changed copy."""
+
+    @property
+    def at(self) -> _At:
+        return _At(self)
+
+
+class _At:
+    def __init__(self, array: np.ndarray, index: object = None) -> None:
+        self.array, self.index = array, index
+
+    def __getitem__(self, index: object) -> _At:
+        return _At(self.array, index)
+
+    def _changed(self, update, value) -> np.ndarray:
+        array = self.array.copy()
+        update(array, self.index, value)
+        return array
+
+    def set(self, value) -> np.ndarray:
+        return self._changed(lambda array, index, v: array.__setitem__(index, v), value)
+
+    def add(self, value) -> np.ndarray:
+        return self._changed(np.add.at, value)
+
+    def multiply(self, value) -> np.ndarray:
+        return self._changed(np.multiply.at, value)
+
+
+def as_updatable(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array).view(Updatable)
+
+
+def _as_nest(value):
+    return tuple(map(_as_nest, value)) if isinstance(value, tuple | list) else as_updatable(value)
+
+
+def fori_loop(low, high, body, carry):
+    carry = _as_nest(carry)
+    for i in range(low, high):
+        carry = body(i, carry)
+    return carry
+
+
+def while_loop(condition, body, carry):
+    carry = _as_nest(carry)
+    while condition(carry):
+        carry = body(carry)
+    return carry
+
+
+def scan(body, carry, xs, length=None):
+    carry, rows = _as_nest(carry), []
+    if xs is not None:
+        length = len(xs[0] if isinstance(xs, tuple) else xs)
+    for i in range(length):
+        x = None if xs is None else tuple(a[i] for a in xs) if isinstance(xs, tuple) else xs[i]
+        carry, row = body(carry, x)
+        rows.append(row)
+    if rows[0] is None:
+        return carry, None
+    if isinstance(rows[0], tuple):
+        return carry, tuple(np.stack(column) for column in zip(*rows, strict=True))
+    return carry, np.stack(rows)
+
+
+def cond(chosen, if_true, if_false, *operands):
+    return (if_true if chosen else if_false)(*operands)
+
+
+CONTROL = SimpleNamespace(fori_loop=fori_loop, while_loop=while_loop, scan=scan, cond=cond)
