@@ -9,7 +9,7 @@ their results that the kernel does not have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..dsl.node import Expr
@@ -76,22 +76,63 @@ def _folds_inside(operand: Expr, stored: Iterable[Expr]) -> bool:
 
 
 # ---- clusters ---------------------------------------------------------------------------------------------------
-def clusters_of(roots: list[Root]) -> list[Cluster]:
-    """Greedy fusion of roots in topological order."""
+def clusters_of(roots: list[Root], overwritten: Mapping[Expr, Expr]) -> list[Cluster]:
+    """Greedy fusion of roots in topological order; `overwritten` has, for what is lost in place, the node that
+    overwrites it.
+    """
     clusters: list[Cluster] = []
-    home: dict[Expr, Cluster] = {}
+    order = _Order(overwritten)
     for root in roots:
         kind = root.node.op if root.node.op in BARRIERS else root.kind
-        needs = _ancestors({id(home[n]): home[n] for n in root.demands if n in home}.values(), home)
+        needs = order.ancestors(order.needs(root))
         open_ = [c for c in reversed(clusters)
-                 if c.kind == "nest" and not _blocked(c, root, home, needs) and not _meets(c, root)]
+                 if c.kind == "nest" and not order.blocks(c, root, needs) and not _meets(c, root)]
         cluster = _joined(open_, root, kind)
         if cluster is None:
             cluster = Cluster(root.domain, (), [root], kind=kind)
             cluster.outer = choose_outer(cluster, [root]) or ()
             clusters.append(cluster)
-        home.update(dict.fromkeys((root.node, *root.items), cluster))
+        order.place(root, cluster)
     return clusters
+
+
+class _Order:
+    """What the clusters so far come after: those whose results they read, and those that read what they overwrite."""
+
+    def __init__(self, overwritten: Mapping[Expr, Expr]) -> None:
+        self.home: dict[Expr, Cluster] = {}
+        self.overwritten = overwritten
+        self.readers: dict[Expr, dict[int, Cluster]] = {node: {} for node in overwritten.values()}
+
+    def place(self, root: Root, cluster: Cluster) -> None:
+        self.home.update(dict.fromkeys((root.node, *root.items), cluster))
+        for node in root.demands.keys() & self.overwritten.keys():
+            self.readers[self.overwritten[node]][id(cluster)] = cluster
+
+    def needs(self, root: Root) -> list[Cluster]:
+        """The clusters that `root` comes after or is in."""
+        read = [self.home[n] for n in root.demands if n in self.home]
+        return [*read, *(c for n in (root.node, *root.items) for c in self.readers.get(n, {}).values())]
+
+    def before(self, cluster: Cluster) -> list[Cluster]:
+        return [c for root in cluster.members() for c in self.needs(root) if c is not cluster]
+
+    def ancestors(self, start: Iterable[Cluster]) -> dict[int, Cluster]:
+        found: dict[int, Cluster] = {}
+        stack = list(start)
+        while stack:
+            cluster = stack.pop()
+            if id(cluster) not in found:
+                found[id(cluster)] = cluster
+                stack += self.before(cluster)
+        return found
+
+    def blocks(self, cluster: Cluster, root: Root, needs: dict[int, Cluster]) -> bool:
+        """Whether another cluster stands between `cluster` and what `root` needs, or what needs `root`."""
+        if any(other is not cluster and id(cluster) in self.ancestors([other]) for other in needs.values()):
+            return True
+        after = [self.home.get(self.overwritten[n]) for n in root.demands if n in self.overwritten]
+        return any(c is not None and c is not cluster and id(c) in self.ancestors([cluster]) for c in after)
 
 
 def _meets(cluster: Cluster, root: Root) -> bool:
@@ -132,28 +173,6 @@ def _joined(clusters: list[Cluster], root: Root, kind: str) -> Cluster | None:
 def homes(clusters: list[Cluster]) -> dict[Expr, Cluster]:
     """The cluster that computes each stored node."""
     return {n: c for c in clusters for r in c.members() for n in (r.node, *r.items)}
-
-
-def _ancestors(start: Iterable[Cluster], home: dict[Expr, Cluster]) -> dict[int, Cluster]:
-    found: dict[int, Cluster] = {}
-    stack = list(start)
-    while stack:
-        cluster = stack.pop()
-        if id(cluster) in found:
-            continue
-        found[id(cluster)] = cluster
-        stack += [home[n] for r in cluster.members() for n in r.demands if n in home and home[n] is not cluster]
-    return found
-
-
-def _blocked(cluster: Cluster, root: Root, home: dict[Expr, Cluster], needs: dict[int, Cluster]) -> bool:
-    """Whether another cluster stands between `cluster` and what `root` needs."""
-    for other in needs.values():
-        if other is not cluster and any(home[n] is cluster for r in other.members() for n in r.demands if n in home):
-            return True
-        if other is not cluster and id(cluster) in _ancestors([other], home):
-            return True
-    return False
 
 
 def _join(cluster: Cluster, root: Root) -> bool:

@@ -30,7 +30,8 @@ class Context:
     reads.
 
     `turns`: results that a loop stacks, with the buffer of the turn's number. `regions`: updates in place, with the
-    (start, step) of the axes they write. `words`: how titles show nodes that stand for a simpler operation.
+    (start, step) of the axes they write; `overwritten`: what is lost by one, with the one. `words`: how titles show
+    nodes that stand for a simpler operation.
     """
 
     names: Names
@@ -41,6 +42,7 @@ class Context:
     sizes: list[str] = field(default_factory=list)
     turns: dict[Expr, str] = field(default_factory=dict)
     regions: dict[Expr, tuple[tuple[Dim, int], ...]] = field(default_factory=dict)
+    overwritten: dict[Expr, Expr] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=lambda: [0])
     words: dict[Expr, Expr] = field(default_factory=dict)
     products: set[Expr] = field(default_factory=set)

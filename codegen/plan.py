@@ -78,7 +78,7 @@ def graph_steps(
     _store(stored_nodes(list(results)), context)
     _store(shared_nodes(results, context.stored, stages(results, context.stored)), context)
     _share_starts(results, context, given)
-    clusters = clusters_of(_roots(results, context, given))
+    clusters = clusters_of(_roots(results, context, given), context.overwritten)
     for _ in range(SHARING):
         home = {root.node: k for k, cluster in enumerate(clusters) for root in cluster.members()}
         more = shared_nodes(results, context.stored, home)
@@ -86,7 +86,7 @@ def graph_steps(
         if not more:
             break
         _store(more, context)
-        clusters = clusters_of(_roots(results, context, given))
+        clusters = clusters_of(_roots(results, context, given), context.overwritten)
     if settle is not None and not settle(clusters):
         return None
     order = ordered(clusters)

@@ -140,6 +140,7 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
             state = Carried(k, variable, marked(result, k) if result in inner.stored else result, buffer, chain)
             if chain:
                 inner.stored.update(dict.fromkeys(chain, buffer))
+                inner.overwritten.update(zip([variable, *chain], chain, strict=False))
                 inner.regions.update({n: n.attrs[1] for n in chain if n.op == "update"})
                 inner.regions.update({n: () for n in chain if n.op == "scatter"})
             else:

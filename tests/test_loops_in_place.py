@@ -12,7 +12,10 @@ import pytest
 from element_programs import (
     PROGRAMS,
     Written,
+    cholesky_by_columns,
     cholesky_by_elements,
+    definite,
+    lu_by_outer_products,
     recurrence,
     seidel,
     soft_time_warping,
@@ -90,3 +93,14 @@ def test_no_action_on_a_whole_array_in_an_innermost_loop(written: Written) -> No
     for loop in innermost(program.steps):
         for step in loop.steps:
             assert elements_written(step, program, 1000) == 1, loop.name
+
+
+@pytest.mark.parametrize("program", [lu_by_outer_products, cholesky_by_columns],
+                         ids=lambda p: p.__name__)
+def test_cotangents_of_updated_columns_stay_in_their_array(program: Callable[[Any], Any]) -> None:
+    """What is read of the array before a column is overwritten is taken out in a kernel of its own, which waits for
+    nothing that comes after.
+    """
+    f = pb.compile(pb.value_and_grad(lambda a: pb.sum(program(a) * np.arange(49.0).reshape(7, 7))))
+    back = [s for s in f.lower(definite(7)).program.steps if isinstance(s, Loop) and s.backwards]
+    assert back and not any(loop.swaps for loop in back)
