@@ -18,6 +18,7 @@ Operands have the same leading *batch* axes and, after them, as many *core* axes
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,16 @@ class Routine:
     batch: Callable[[Expr, list[Lane], Lanes], list[Lane] | None] | None = None
 
 
-ROUTINES: dict[str, Routine] = {}
+class _Rows(dict[str, Routine]):
+    """Rows by name. The modules that write them are loaded when a row is missed: most programs need none."""
+
+    def __missing__(self, name: str) -> Routine:
+        for module in ("linalg_rules", "linalg_spectral", "linalg_determinants", "linalg_tridiagonal", "fft_rules"):
+            importlib.import_module(f".{module}", __package__)
+        return dict(self)[name]
+
+
+ROUTINES: dict[str, Routine] = _Rows()
 
 
 def routine(name: str, *operands: Expr, **static: Any) -> tuple[Expr, ...]:

@@ -38,3 +38,11 @@ def test_code_is_loaded_where_free_memory_lies_in_small_pieces_far_apart() -> No
     done = subprocess.run([sys.executable, "-c", CROWDED], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "ran\n"
+
+
+def test_a_product_of_a_matrix_with_itself_needs_no_import_of_linear_algebra() -> None:
+    """Rows of the routines that a plan chooses are loaded when they are missed."""
+    code = ("import numpy as np\nimport pullback as pb\na = np.arange(600.0).reshape(20, 30)\n"
+            "f = pb.compile(lambda a: a @ a.T)\nassert np.array_equal(f(a), a @ a.T)\nprint('ran')")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "ran\n", done.stderr[-2000:]
