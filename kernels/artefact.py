@@ -75,12 +75,21 @@ def load(path: Any) -> Compiled:
 
 
 def export(compiled: Compiled, path: Any) -> None:
-    """Write the text of the last program: Python for Numba to a name in '.py', CUDA C++ to one in '.cu'."""
+    """Write the last program as a source of its own: Python for Numba to a name in '.py', CUDA C++ with a C function
+    that launches its kernels to one in '.cu'."""
     path = Path(path)
-    targets = {".py": "cpu", ".cu": "cuda"}
-    if path.suffix not in targets:
+    if path.suffix not in (".py", ".cu"):
         raise PullbackError(f"export writes 'name.py' or 'name.cu', not {path.name!r}")
-    path.write_text(compiled.source(targets[path.suffix]), encoding="utf-8")
+    text = compiled.source("cpu") if path.suffix == ".py" else _cuda_unit(compiled, path.stem)
+    path.write_text(text, encoding="utf-8")
+
+
+def _cuda_unit(compiled: Compiled, name: str) -> str:
+    from ..codegen.cuda_export import write_export
+
+    traced, _ = compiled._last()
+    facts = [(r, traced.guards.canonical(a), traced.guards.canonical(b), o) for r, a, b, o in traced.guards.facts]
+    return write_export(compiled._program(), name, facts)
 
 
 class Loaded(Compiled):

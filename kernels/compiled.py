@@ -263,7 +263,9 @@ class Compiled:
         save(self, path)
 
     def export(self, path: Any) -> None:
-        """Write the text of the last program as a file of its own: 'name.py' (runs under Numba) or 'name.cu'."""
+        """Write the last program as a file of its own: 'name.py' runs under Numba, 'name.cu' is for nvcc (its head says
+        how: a C function NAME_run, and a program). Raises CompileError for a step that a CUDA file cannot hold.
+        """
         from .artefact import export
 
         export(self, path)
