@@ -19,6 +19,7 @@ from ..dsl.primitives import identity_of
 from ..dsl.size import Dim, same
 from .names import Names
 from .program import Acc, Axis, Check, Extent, For, Let, Literal, Load, Offset, Operand, Stmt
+from .seeds import Seed, folded
 
 Index = tuple  # of Offset
 Request = tuple[Expr, Index, "str | None"]
@@ -88,6 +89,10 @@ class Emitter:
 
     def let(self, op: str, dtype: str, *args: Operand, wish: str = "t") -> str:
         """`op(args)` where its arguments are known, once."""
+        if any(isinstance(a, Seed) for a in args):
+            simple = folded(op, dtype, args)
+            if simple is not None:
+                return self.let(simple[0], dtype, *simple[1]) if isinstance(simple, tuple) else simple  # type: ignore[return-value]
         depth = self.operand_depth(args)
         key = ("let", op, dtype, args)
         for scope in self.scopes[: depth + 1]:
@@ -207,7 +212,7 @@ class Emitter:
         if step == 1 and same(start, 0) and same(count, extent):
             return None
         if step == 1:
-            return self._between(position, start, start + count, extent, mask)
+            return self.between(position, start, start + count, extent, mask)
         relative = self.integer(position + Offset(-start))
         if step < 0:
             relative = self.let("negative", "int64", relative)
@@ -217,7 +222,7 @@ class Emitter:
         high = self.let("less", "bool", relative, integer(count * abs(step)), wish="inside")
         return self.both(aligned, self.both(low, high))
 
-    def _between(self, position: Offset, low: Dim, high: Dim, extent: Dim, mask: str | None) -> str | Literal | None:
+    def between(self, position: Offset, low: Dim, high: Dim, extent: Dim, mask: str | None) -> str | Literal | None:
         """A bool: low <= position < high; see `inside`."""
         axis, step = self._axis_of(position)
         first, end = self._stretch_of(position, axis, step, mask) if axis else (0, extent)

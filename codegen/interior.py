@@ -174,7 +174,7 @@ def _imagined(dim: Dim) -> int:
 # ---- folding ----------------------------------------------------------------------------------------------------
 def _folded(loop: For, known: Mapping[str, bool]) -> For:
     """`loop` where bools are `known`, without what nobody reads then."""
-    return _live(_decided(loop, known, {}))
+    return live(_decided(loop, known, {}))
 
 
 def _decided(loop: For, known: Mapping[str, bool], alias: dict[str, Operand]) -> For:
@@ -245,14 +245,14 @@ def _moved(offset: Offset, alias: Mapping[str, Operand]) -> Offset:
     return total
 
 
-def _live(loop: For) -> For:
+def live(loop: For) -> For:
     """`loop` without values that nobody reads."""
     read = {o for o in operands(loop) if isinstance(o, str)}
     body: list[Stmt] = []
     for stmt in reversed(loop.body):
         if isinstance(stmt, (Let, Load)) and stmt.name not in read:
             continue
-        stmt = _live(stmt) if isinstance(stmt, For) else stmt
+        stmt = live(stmt) if isinstance(stmt, For) else stmt
         for part in walk_stmts((stmt,)):
             read.update(o for o in operands(part) if isinstance(o, str))
             if isinstance(part, (Load, Store, Update)):

@@ -12,9 +12,11 @@ from ..dsl.node import Expr
 from ..dsl.primitives import identity_of
 from ..dsl.size import Dim, same_shape
 from .emit import LETTERS, Emitter, Index, Scope, close_loop, dtype_name, flat
+from .emit_entries import band_stores
 from .emit_rules import turns_of, unrolls
 from .fuse import Cluster
 from .halves import partner
+from .interior import live
 from .loops import collapsed, split_rows
 from .names import Names
 from .program import Acc, Axis, Buffer, Combine, For, Kernel, Literal, Offset, Operand, Stmt, Store, Update
@@ -280,6 +282,10 @@ class Nest:
         node, context = root.node, self.context
         if node not in context.needed:
             return
+        if node.op == "bands":
+            stores = [Store(context.stored[node], *place) for place in band_stores(self.emitter, node, index)]
+            self.emitter.scopes[-1].stmts += stores
+            return
         if node in context.regions:
             index = tuple(
                 i.scaled(step) + Offset(start) for i, (start, step) in zip(index, context.regions[node], strict=True)
@@ -336,6 +342,8 @@ class Nest:
         begin = (*self.emitter.scopes[0].stmts, *self.begin)
         rows, body, row_accs = collapsed(rows, tuple(scope.stmts), tuple(accs))
         row, body, row_accs, vector = split_rows(rows, body, row_accs, vector, self.context.names)
+        if any(r.node.op == "bands" for r in self.cluster.members()):
+            body = live(For((row,), body, row_accs)).body
         work = size.product([self.axes[a].extent for a in self.inner])
         return Kernel(
             self.name,

@@ -137,7 +137,7 @@ def stored_nodes(outputs: list[Expr]) -> list[Expr]:
             users.setdefault(arg, set()).add(node)
     stored: dict[Expr, None] = {}
     cost: dict[Expr, int] = {}
-    wanted = set(outputs)
+    wanted, unwritten = set(outputs), tangents_in(order)
     for node in order:
         if node.op in BARRIERS:
             wanted.add(node)
@@ -150,10 +150,21 @@ def stored_nodes(outputs: list[Expr]) -> list[Expr]:
         if node.op in LEAVES or node.op == "const" and node.shape:
             cost[node] = 0
             continue
+        if node in unwritten:
+            continue
         if node in wanted or _worth_storing(node, users.get(node, set()), cost[node], stored):
             stored[node] = None
             cost[node] = 0
     return list(stored)
+
+
+def tangents_in(order: Iterable[Expr]) -> set[Expr]:
+    """Of nodes in order, the tangents of unit vectors: of each only one element is read, so that none is written."""
+    found: set[Expr] = set()
+    for node in order:
+        if node.op == "unit" or node.op != "entries" and not found.isdisjoint(node.args):
+            found.add(node)
+    return found
 
 
 def _worth_storing(node: Expr, users: set[Expr], cost: int, stored: dict[Expr, None]) -> bool:
@@ -203,6 +214,8 @@ def root_of(node: Expr, stored: Iterable[Expr]) -> Root:
         return surveyed(root, stored)
     if node.op in BARRIERS:
         return _barrier(node, stored)
+    if node.op == "bands":
+        return surveyed(Root(node, node, node.args[0].shape), stored)
     return map_root(node, stored)
 
 

@@ -12,7 +12,7 @@ from ..dsl.node import Expr, toposort
 from ..dsl.size import same
 from .emit import Index
 from .fuse import Cluster
-from .roots import BARRIERS, RECOMPUTE, Root, costs, holds_sizes, identity, mentioned, weight
+from .roots import BARRIERS, RECOMPUTE, Root, costs, holds_sizes, identity, mentioned, tangents_in, weight
 
 SHARED = 24              # operations on an element that two kernels may both repeat
 SCALAR = 96              # the same where there is one element, which would be a kernel of its own
@@ -39,7 +39,7 @@ def shared_nodes(results: Sequence[Expr], stored: Collection[Expr], home: Mappin
     for node in order:
         for arg in node.args:
             users.setdefault(arg, []).append(node)
-    backed = _backed(order, stored)
+    backed = _backed(order, stored) - tangents_in(order)
     top: list[Expr] = []
     for node in reversed(order):
         if node in stored or kernels[node].bit_count() < 2:
@@ -73,7 +73,7 @@ def repeated_nodes(results: Sequence[Expr], stored: Collection[Expr], clusters: 
     if not repeated:
         return []
     order = toposort(results)
-    backed = _backed(order, stored)
+    backed = _backed(order, stored) - tangents_in(order)
     found: list[Expr] = []
     done, covered = set(stored), set()
     for node in reversed(order):

@@ -291,6 +291,12 @@ def _recurrence(node: Expr) -> Phrase:
     return Phrase("cumsum", (b,), named) if one else Phrase("recurrence", (a, b), named)
 
 
+# ---- entries of Jacobians ------------------------------------------------------------------------------------------
+def _bands(node: Expr) -> Phrase:
+    """Its diagonals differ in the unit vectors alone."""
+    return Phrase("diagonals", (node.args[0].args[0], node.attrs[0]))
+
+
 _PHRASES: dict[str, Callable[[Expr], Phrase]] = {
     "var": lambda node: Phrase("name", (node.attrs[0],)), "bound": _bound, "const": _const,
     "call": _call, "item": _item,
@@ -298,6 +304,8 @@ _PHRASES: dict[str, Callable[[Expr], Phrase]] = {
     "cast": _cast, "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose, "slice": _slice,
     "place": _place, "update": _update, "concat": _concat, "gather": _gather, "scatter": _scatter,
     "reduce": _reduce, "contract": _contract, "recurrence": _recurrence,
+    "unit": lambda node: Phrase("unit", (node.args[0],)), "entries": lambda node: Phrase("entries", node.args),
+    "bands": _bands,
     "logsumexp": lambda node: folded("logsumexp", node),
     "softmax": lambda node: folded("softmax", node),
 }

@@ -23,6 +23,7 @@ from .grad import chosen, jvp_of
 from .index_sets import Piece
 from .loop import bound
 from .node import FUNCTIONS, Expr, make
+from .primitives import zeros_like
 from .size import Guards, tracing
 from .structure import dependence
 from .surface import as_expr
@@ -104,6 +105,11 @@ class Sparsity:
         """The row of each entry, in the order of `indices`."""
         return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
 
+    @cached_property
+    def numbered(self) -> np.ndarray:
+        """`rows()` as the integers that `indices` are."""
+        return self.rows().astype(self.indices.dtype)
+
     def toarray(self) -> np.ndarray:
         """A dense array of bools."""
         found = np.zeros(self.shape, bool)
@@ -141,6 +147,16 @@ def pattern_of(function: Callable[..., Any], place: Any, args: tuple, kwargs: di
         given, named = nest.unflatten(structure, [_static(x) for x in leaves])
         x = chosen_argument(function, place, given, named)
         return _between(function(*given, **named), x)
+
+
+def tangent_of(function: Callable[..., Any], place: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Expr, Expr]:
+    """The tangent of the result of `function`, and that of the argument at `place`, in which it is linear."""
+    leaves, structure = nest.flatten((args, kwargs))
+    with tracing(Guards()):
+        given, named = nest.unflatten(structure, [_static(x) for x in leaves])
+        x = chosen_argument(function, place, given, named)
+        output, tangent, moved = _tangents(function(*given, **named), x)
+    return zeros_like(output) if moved is None else moved, tangent
 
 
 def chosen_argument(function: Callable[..., Any], place: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -195,6 +211,16 @@ def _static(leaf: Any) -> Any:
 
 def _between(result: Any, x: Expr) -> Sparsity:
     """The pattern of `result` by the variable `x`, with sizes that are numbers."""
+    output, tangent, moved = _tangents(result, x)
+    shape = prod(output.shape), prod(x.shape)
+    if moved is None:
+        return Sparsity(shape, [])
+    pieces = dependence([moved], {tangent: index_sets.identity(x.shape)})[0]
+    return Sparsity(shape, index_sets.union([index_sets.flattened(pieces, output.shape)]))
+
+
+def _tangents(result: Any, x: Expr) -> tuple[Expr, Expr, Expr | None]:
+    """The one array that is the result, and tangents of `x` and of it."""
     outputs = nest.leaves(result)
     if len(outputs) != 1:
         raise NotDifferentiable(f"a sparsity pattern is that of one array, and the result is a nest of {len(outputs)}: "
@@ -204,9 +230,4 @@ def _between(result: Any, x: Expr) -> Sparsity:
         if value.dtype.kind != "f":
             raise NotDifferentiable(f"the {what} is {value.dtype}: a derivative is one of floats by floats")
     tangent = bound(x.dtype, x.shape)
-    moved = jvp_of([output], {x: tangent})[0]
-    shape = prod(output.shape), prod(x.shape)
-    if moved is None:
-        return Sparsity(shape, [])
-    pieces = dependence([moved], {tangent: index_sets.identity(x.shape)})[0]
-    return Sparsity(shape, index_sets.union([index_sets.flattened(pieces, output.shape)]))
+    return output, tangent, jvp_of([output], {x: tangent})[0]

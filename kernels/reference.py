@@ -123,6 +123,23 @@ def _iota(node: Expr, sizes: Sizes) -> Any:
     return np.arange(size_of(node.attrs[0], sizes)).astype(node.dtype)
 
 
+# ---- entries of Jacobians ------------------------------------------------------------------------------------------
+def _unit(node: Expr, sizes: Sizes, columns: np.ndarray) -> Any:
+    offset, shape = node.attrs[0], _shape(node.attrs[1], sizes)
+    numbers = np.arange(np.prod(shape, dtype=np.int64))
+    return (numbers == columns[:, None] + offset).astype(node.dtype).reshape(-1, *shape)
+
+
+def _entries(node: Expr, sizes: Sizes, tangents: np.ndarray, rows: np.ndarray) -> Any:
+    return tangents[np.arange(len(rows)), rows]
+
+
+def _bands(node: Expr, sizes: Sizes, *diagonals: np.ndarray) -> Any:
+    offsets, columns = node.attrs
+    places = np.arange(len(diagonals[0]))[:, None] + np.array(offsets)
+    return np.stack(diagonals, axis=1)[(places >= 0) & (places < size_of(columns, sizes))]
+
+
 # ---- complex numbers --------------------------------------------------------------------------------------------
 def _real(node: Expr, sizes: Sizes, x: np.ndarray) -> Any:
     return np.real(x)
@@ -329,7 +346,7 @@ RULES: dict[str, Rule] = {
     "var": _var, "const": _const, "size": _size, "iota": _iota,
     "broadcast": _broadcast, "reshape": _reshape, "transpose": _transpose,
     "slice": _slice, "place": _place, "concat": _concat, "update": _update,
-    "gather": _gather, "scatter": _scatter,
+    "gather": _gather, "scatter": _scatter, "unit": _unit, "entries": _entries, "bands": _bands,
     "reduce": _reduce, "contract": _contract, "library": _library, "recurrence": _recurrence,
     "logsumexp": _logsumexp, "softmax": _softmax,
     "real": _real, "imag": _imag, "conj": _conj, "complex": _complex,

@@ -15,7 +15,7 @@ def csr(data: Any, pattern: Sparsity) -> Any:
     if isinstance(data, np.ndarray):
         from scipy.sparse import csr_array
 
-        return csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape, copy=True)
+        return csr_array((data, pattern.indices.copy(), pattern.indptr.copy()), shape=pattern.shape)
     import cupy
     from cupyx.scipy.sparse import csr_matrix
 

@@ -16,7 +16,8 @@ from emulator import run_program  # noqa: E402
 from expressions import inputs_of  # noqa: E402
 
 import pullback as pb  # noqa: E402
-from pullback.codegen.program import Kernel  # noqa: E402
+from pullback.codegen.program import walk_stmts  # noqa: E402
+from pullback.kernels import nvrtc  # noqa: E402
 
 rng = np.random.default_rng(11)
 
@@ -115,7 +116,11 @@ WIDER = {                               # where what counts as any is more than 
 
 @pytest.mark.parametrize("name", CASES)
 def test_pattern_is_that_of_the_jacobian(name):
-    assert_pattern(*CASES[name])
+    f, x = CASES[name]
+    pattern = assert_pattern(f, x)
+    if pattern.nnz:
+        found = pb.jacobian(f, sparse=pattern)(x)
+        np.testing.assert_allclose(found.toarray(), dense(f, x), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", WIDER)
@@ -157,7 +162,10 @@ def test_random_chains_of_index_maps(number):
             u = step(u)
         return u * u
 
-    assert_pattern(f, x)
+    pattern = assert_pattern(f, x)
+    if number < 6 and pattern.nnz:
+        found = pb.jacobian(f, sparse=pattern)(x)
+        np.testing.assert_allclose(found.toarray(), dense(f, x), rtol=1e-12, atol=1e-15)
 
 
 def test_bands_of_any_size_in_closed_form():
@@ -255,12 +263,11 @@ def test_a_million_unknowns_in_three_sweeps_of_one_kernel():
     np.testing.assert_allclose(matrix.diagonal(), 2 - 0.01 * np.exp(u), rtol=1e-14)
     np.testing.assert_array_equal(matrix.diagonal(1), np.full(n - 1, -1.0))
     np.testing.assert_array_equal(matrix.diagonal(-1), np.full(n - 1, -1.0))
-    coloring = f.coloring(u)
-    assert coloring.count == 3
-    lowered = f.compiled("columns").lower((u,), {}, coloring.colors, np.arange(3, dtype=np.int32), coloring.places)
-    kernels = [step for step in lowered.program.steps if isinstance(step, Kernel)]
-    assert len(kernels) == 2           # all three products at once, and the entries out of them
-    assert lowered.memory()["peak"] < 20 * 8 * n
+    assert f.coloring(u).count == 3
+    lowered = f.lower(u)
+    assert len(lowered.program.steps) == len(list(lowered.program.kernels())) == 1
+    assert lowered.as_text("program").count("exp(") == 2           # in the title, and once in the kernel
+    assert lowered.memory()["peak"] < 5 * 8 * n
 
 
 def test_brusselator_on_a_torus():
@@ -351,7 +358,7 @@ def test_patterns_are_found_once_for_each_size():
     np.testing.assert_allclose(g(np.full(5, 3.0), 1.0).toarray(), 1.5 * first.toarray())
     assert count == traces
     assert g(np.ones(7), 2.0).shape == (6, 7)
-    assert len(g.compiled("columns").log) == 1          # one program for all sizes
+    assert len(g.compiled((0, 1)).log) == 1             # one program for all sizes
     first.indices[:] = 0                                # the user's own
     assert g(np.ones(5), 2.0).toarray()[0, 1] == 2.0
 
@@ -383,15 +390,87 @@ def test_newton_on_a_grid_with_a_sparse_solver():
     np.testing.assert_allclose(pb.root(f, np.zeros((n, n)), linear_solver="cg"), u, rtol=1e-9)
 
 
+DIAGONALS = {
+    "two beside": lambda u: 2 * u[2:-2] ** 2 - u[:-4] * u[4:],
+    "as wide as high": lambda u: sum(pb.shift(u, d, boundary="constant") ** 2 for d in range(-2, 3)),
+    "wider": lambda u: pb.concatenate([u[1:] * u[:-1], u[:1] ** 2])[:-2],
+    "higher": lambda u: pb.pad(u**3, (2, 1)) + pb.pad(pb.exp(u), (1, 2)),
+    "one side": lambda u: pb.diff(pb.sin(u), n=2),
+    "apart": lambda u: u * pb.shift(u, 7, boundary="constant"),
+    "a table": lambda u: pb.tanh(u.reshape(-1, 1) * pb.shift(u, 1, boundary="constant")[:, None]),
+}
+
+
+@pytest.mark.parametrize("name", DIAGONALS)
+def test_full_diagonals_of_every_size(name):
+    """One program puts the entries of a row in their places, also in the first and the last rows."""
+    f = DIAGONALS[name]
+    g, offsets = pb.jacobian(f, sparse=True), set()
+    for n in (5, 6, 7, 8, 9, 16, 40):
+        for dtype in ("float64", "float32"):
+            u = np.linspace(0.5, 1.5, n).astype(dtype)
+            matrix = g(u)
+            np.testing.assert_allclose(matrix.toarray(), dense(f, u), rtol=1e-5 if dtype == "float32" else 1e-13)
+            assert matrix.dtype == dtype
+            if n > 8:
+                offsets.add(g.form(u))
+                assert len(g.lower(u).program.steps) == 1
+    assert len(offsets) == 1 and isinstance(*offsets, tuple)
+
+
+def test_what_all_diagonals_share_is_computed_once():
+    f = pb.jacobian(lambda u: pb.exp(u[1:-1]) * (u[2:] + u[:-2]), sparse=True)
+    program = f.lower(np.linspace(0.0, 1.0, 50)).program
+    (kernel,) = program.kernels()
+    assert sum(getattr(s, "op", "") == "exp" for s in walk_stmts(kernel.body)) == 1
+
+
+def test_tables_of_rows_and_columns():
+    """Neighbours on a grid and a graph: one kernel each, and no entry is computed but those of the pattern."""
+    rng = np.random.default_rng(5)
+    ends = rng.integers(0, 30, (2, 80))
+    for f, x in (
+        (lambda u: u * sum(pb.shift(u, o, axis, boundary="constant") for o in (1, -1) for axis in (0, 1)), (6, 7)),
+        (lambda u: pb.sin(u[ends[0]] - 2 * u[ends[1]]), (30,)),
+        (lambda u: pb.where(u > 0, u, pb.exp(u))[::-1] * pb.roll(u, 3), (25,)),
+        (lambda u: pb.sum(u**2, axis=1) * u[:, 1], (9, 3)),
+    ):
+        u, g = rng.normal(size=x), pb.jacobian(f, sparse=True)
+        np.testing.assert_allclose(g(u).toarray(), dense(f, u), rtol=1e-13, atol=1e-15)
+        assert g.form(u) == "entries"
+        lowered = g.lower(u)
+        assert len(lowered.program.steps) == 1 + ("row_sum" in lowered.as_text("program"))
+        assert lowered.memory()["temporaries"] <= 128                # those row sums; never a tangent
+
+
+def test_unknowns_that_meet_in_long_sums_are_left_to_a_coloring():
+    x, f = np.linspace(0.1, 1.0, 20), lambda x: x**2 + pb.sum(x[:10] ** 2)
+    assert pb.hessian(arrow, sparse=True).form(x) == "symmetric"
+    assert pb.jacobian(f, sparse=True).form(x) in ("columns", "rows")
+    np.testing.assert_allclose(pb.jacobian(f, sparse=True)(x).toarray(), dense(f, x), rtol=1e-13)
+
+
+def test_infinite_partials_stay_where_they_are():
+    """A product with a unit vector would make 0 times infinity of every entry beside them."""
+    u = np.array([0.0, 1.0, 4.0, 9.0])
+    matrix = pb.jacobian(lambda u: pb.sqrt(u[1:]) + pb.sqrt(u[:-1]), sparse=True)(u).toarray()
+    np.testing.assert_array_equal(matrix, [[np.inf, 0.5, 0, 0], [0, 0.5, 0.25, 0], [0, 0, 0.25, 1 / 6]])
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
-def test_the_entries_on_every_target():
-    x = np.linspace(0.1, 1.0, 9)
-    f = pb.jacobian(residual, sparse=True)
-    coloring = f.coloring(x)
-    words = [coloring.colors, np.arange(coloring.count, dtype=np.int32), coloring.places]
-    job = job_of(lambda x, *words: f.compiled("columns").target((x,), {}, *words), [x, *words])
+@pytest.mark.parametrize("name", ["diagonals", "entries", "symmetric"])
+def test_the_entries_on_every_target(name):
+    f, x = {"diagonals": (pb.jacobian(residual, sparse=True), np.linspace(0.1, 1.0, 9)),
+            "entries": (pb.jacobian(lambda y: brusselator(y, 3), sparse=True), np.linspace(0.5, 1.5, 18)),
+            "symmetric": (pb.hessian(arrow, sparse=True), np.linspace(0.1, 1.0, 15))}[name]
+    form, words = f._prepared((x,), {})
+    assert form == ((-1, 0, 1) if name == "diagonals" else name)
+    job = job_of(lambda x, *words: f.compiled(form).target((x,), {}, *words), [x, *words])
     assert_agree(run_on_cpu(job), expected(job))
     assert_agree(run_program(job[1], *inputs_of(job[0], [x, *words])), expected(job))
+    if nvrtc.nvrtc_version() is not None:
+        footprints = nvrtc.compile_text(f.lower(x).as_text("cuda")).footprints
+        assert all(p.spill_stores == p.spill_loads == 0 for p in footprints.values())
 
 
 def test_errors_say_what_to_write():
