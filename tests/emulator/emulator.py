@@ -4,9 +4,11 @@
     one, two = batch.add(program), batch.add(other)      # compiled together at the first run
     outputs = batch.run(one, [x, y])
 
+Every access of a kernel is watched: outside of its array, or out of order with what another thread does there (a
+missing barrier, two blocks at one element), it is an error whatever values come out; so is undefined behaviour of C++.
 A run is several runs: with threads in both orders, with temporaries apart and in the workspace, with fresh memory
-filled with two patterns. They must agree to the bit, so a missing barrier, an unwritten output or a read of unwritten
-memory is found; every array lies between guard zones, so a write outside it is found too.
+filled with two patterns. They must agree to the bit, so an unwritten output or a read of unwritten memory is found;
+every array lies between guard zones, so what library steps write outside of it is found too.
 """
 
 from __future__ import annotations
@@ -17,20 +19,25 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import scipy.linalg
 
 from pullback.codegen.cuda import CudaText, write_cuda
-from pullback.codegen.cuda_plan import Launch, chunk_counts, index_type, is_symbol, walk_launches
+from pullback.codegen.cuda_plan import Launch, chunk_counts, index_type, is_symbol, itemsize, walk_launches
 from pullback.codegen.program import Program
 from pullback.dsl.size import evaluate
 from pullback.kernels.cuda_run import Execution, error_text
 
-HEADER = Path(__file__).with_name("emulator.h")
-FLAGS = ("-O1", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-w")
+HERE = Path(__file__).parent
+FLAGS = ("-O1", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-ffp-contract=off", "-w")
+UNDEFINED = "signed-integer-overflow,integer-divide-by-zero,shift,bounds,alignment,null,bool,return,unreachable"
+CHECKS = ("-fno-strict-aliasing", "-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0",
+          f"-fsanitize={UNDEFINED}")  # only calls into the text; the functions called are in memory.cpp
 GUARD = 4096  # bytes before and behind every array
+_SHARED = re.compile(r"__shared__ ([\w ]+?) (\w+)\[([^\]]+)\];")
 _GLOBAL = re.compile(r'extern "C" __global__ void __launch_bounds__\([^)]*\) (\w+)\(')
 
 
@@ -45,10 +52,11 @@ class EmulatedDevice:
     scipy = scipy
 
     def __init__(
-        self, library: ctypes.CDLL, first: int, names: list[str], index: str, poison: int, descending: bool, shift: int
+        self, library: ctypes.CDLL, first: int, text: CudaText, grain: int, poison: int, descending: bool, shift: int
     ) -> None:
-        self.library, self.first, self.names = library, first, names
-        self.index = ctypes.c_int if index == "int" else ctypes.c_longlong
+        self.library, self.first, self.names = library, first, global_functions(text.text)
+        self.index = ctypes.c_int if text.index == "int" else ctypes.c_longlong
+        self.grain = grain      # bytes of an element of the workspace, as far as races are concerned
         self.poison, self.descending, self.shift = poison, descending, shift
         self.guarded: list[tuple[str, np.ndarray, int]] = []
 
@@ -57,8 +65,9 @@ class EmulatedDevice:
         store = np.full(size + 2 * GUARD + 64, self.poison, np.uint8)
         start = GUARD + (-(store.ctypes.data + GUARD)) % 64 + (self.shift * np.dtype(dtype).itemsize)
         self.guarded.append((name, store, start))
-        array = store[start : start + size].view(dtype)
-        self.guarded[-1] = (name, store, start)
+        first, last, array = store.ctypes.data, store.ctypes.data + store.size, store[start : start + size].view(dtype)
+        grain = self.grain if name == "workspace" else array.real.dtype.itemsize
+        self.library.emu_watch(name.encode(), first + start, size, first, last, grain, int(name == "error"))
         return array
 
     def upload(self, name: str, value: np.ndarray) -> np.ndarray:
@@ -118,10 +127,7 @@ class EmulatedBatch:
         first = self._once(handle, arrays, sizes, poison=0xFF, descending=True, arena=False)
         again = self._once(handle, arrays, sizes, poison=0x5A, descending=False, arena=True)
         for name, a, b in zip(program.outputs, first, again, strict=True):
-            if a.tobytes() != b.tobytes():
-                raise EmulationError(
-                    f"{name}: depends on the order of threads or on memory that nothing wrote\n{text.text}"
-                )
+            compare(name, a, b, text.text)
         if any(launch.aligned for launch in walk_launches(text.launches)):
             shifted = self._once(handle, arrays, sizes, poison=0xFF, descending=True, arena=False, shift=1)
             for name, a, b in zip(program.outputs, first, shifted, strict=True):
@@ -134,24 +140,41 @@ class EmulatedBatch:
     ) -> list[np.ndarray]:
         program, text = self.programs[handle]
         assert self.library is not None
-        device = EmulatedDevice(
-            self.library, self.firsts[handle], global_functions(text.text), text.index, poison, descending, shift
-        )
-        inputs = [device.upload(n, a) for n, a in zip(program.inputs, arrays, strict=True)]
-        consts = {name: device.upload(name, np.asarray(value, order="C")) for name, value in program.consts.items()}
-        error = device.empty("error", "int32", 1)
-        error[:] = 0
-        execution = Execution(program, text, device, sizes, error)
-        if text.index == "int" and index_type(program, execution.sizes) != "int":
-            raise EmulationError("the text has int indices, but the sizes want long long")
-        outputs = [a.copy() for a in execution.run(inputs, consts, arena)]
-        device.check_guards()
-        for name, a, b in zip(program.inputs, arrays, inputs, strict=True):
-            if a.tobytes() != b.tobytes():
-                raise EmulationError(f"{name}: an input was written")
-        if failed := error_text(program, int(error[0])):
-            raise IndexError(failed)
-        return outputs
+        grain = min((itemsize(b.dtype) for b in program.buffers.values() if b.kind == "temp"), default=1)
+        device = EmulatedDevice(self.library, self.firsts[handle], text, grain, poison, descending, shift)
+        try:
+            return _outputs_on(device, program, text, arrays, sizes, arena)
+        finally:
+            self.library.emu_watch_none()
+
+
+def _outputs_on(device: EmulatedDevice, program: Program, text: CudaText, arrays, sizes, arena: bool):
+    inputs = [device.upload(n, a) for n, a in zip(program.inputs, arrays, strict=True)]
+    consts = {name: device.upload(name, np.asarray(value, order="C")) for name, value in program.consts.items()}
+    error = device.empty("error", "int32", 1)
+    error[:] = 0
+    execution = Execution(program, text, device, sizes, error)
+    if text.index == "int" and index_type(program, execution.sizes) != "int":
+        raise EmulationError("the text has int indices, but the sizes want long long")
+    outputs = [a.copy() for a in execution.run(inputs, consts, arena)]
+    device.check_guards()
+    for name, a, b in zip(program.inputs, arrays, inputs, strict=True):
+        if a.tobytes() != b.tobytes():
+            raise EmulationError(f"{name}: an input was written")
+    if failed := error_text(program, int(error[0])):
+        raise IndexError(failed)
+    return outputs
+
+
+def compare(name: str, first: np.ndarray, again: np.ndarray, text: str) -> None:
+    """Two runs gave the same bits, and no element kept the pattern that its memory was filled with before each."""
+    if first.tobytes() == again.tobytes():
+        return
+    a, b = (np.frombuffer(x.tobytes(), np.uint8).reshape(x.size, -1) for x in (first, again))
+    left = np.flatnonzero((a == 0xFF).all(1) & (b == 0x5A).all(1))
+    if left.size:
+        raise EmulationError(f"{name}: nothing wrote {left.size} of {first.size} elements, first [{left[0]}]\n{text}")
+    raise EmulationError(f"{name}: depends on the order of threads or on memory that nothing wrote\n{text}")
 
 
 def run_program(program: Program, arrays, sizes: dict[str, int] | None = None, index: str = "int") -> list[np.ndarray]:
@@ -185,30 +208,45 @@ def build(texts: list[str]) -> ctypes.CDLL:
     units, table, externs = [], [], []
     for n, text in enumerate(texts):
         units.append(f'#undef EMU_SHARED\n#define EMU_SHARED "emu_shared_{n}"')
-        units.append(f"namespace unit_{n} {{\n{_GLOBAL.sub(_without_linkage, text)}\n}}")
+        units.append(f"namespace unit_{n} {{\n{_GLOBAL.sub(_without_linkage, with_watched_arrays(text))}\n}}")
         shared = "__shared__" in text
         if shared:
             externs.append(f"extern char __start_emu_shared_{n}[], __stop_emu_shared_{n}[];")
         bounds = f"__start_emu_shared_{n}, __stop_emu_shared_{n}" if shared else "nullptr, nullptr"
         table += [f"    {{emu::Call<&unit_{n}::{name}>::run, {bounds}}}," for name in global_functions(text)]
-    source = "\n".join(
-        [
-            '#include "emulator.h"',
-            *units,
-            'extern "C" {',
-            *externs,
-            "}",
-            "static const emu::Kernel kernels[] = {",
-            *table,
-            "};",
-            'extern "C" const char* emu_launch(',
-            "    int which, unsigned blocks, unsigned threads, int meets, int descending, void** args) {",
-            "    return emu::launch(kernels[which], blocks, threads, meets, descending, args);",
-            "}",
-            "",
-        ]
-    )
-    return _compile(source)
+    return _compile("\n".join([
+        '#include "emulator.h"',
+        *units,
+        'extern "C" {',
+        *externs,
+        "}",
+        "static const emu::Kernel kernels[] = {",
+        *table,
+        "};",
+        *_ENTRIES,
+    ]))
+
+
+_ENTRIES = (
+    'extern "C" __attribute__((visibility("default"))) const char* emu_launch(',
+    "    int which, unsigned blocks, unsigned threads, int meets, int descending, void** args) {",
+    "    return emu::launch(kernels[which], blocks, threads, meets, descending, args);",
+    "}",
+    'extern "C" __attribute__((visibility("default"))) void emu_watch(',
+    "    const char* name, void* start, size_t bytes, void* from, void* to, unsigned grain, int error_word) {",
+    "    emu::watch(name, start, bytes, from, to, grain, error_word ? emu::ERROR_WORD : emu::BUFFER);",
+    "}",
+    'extern "C" __attribute__((visibility("default"))) void emu_watch_none() { emu::watch_none(); }',
+    "",
+)
+
+
+def with_watched_arrays(text: str) -> str:
+    """`text` with shared arrays of the emulator; every declaration of shared memory has to be one that it knows."""
+    found, count = _SHARED.subn(r"EMU_SHARED_ARRAY(\1, \2, \3);", text)
+    if count != text.count("__shared__"):
+        raise EmulationError("shared memory is declared in another form than `__shared__ T name[N];`")
+    return found
 
 
 def global_functions(text: str) -> list[str]:
@@ -221,30 +259,44 @@ def _without_linkage(match: re.Match) -> str:
 
 
 def _compile(source: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(_built(
+        "so", [*FLAGS, *CHECKS], source, ["-shared", "-Wl,-Bsymbolic", *map(str, _runtime())])))
+    unsigned, pointer = ctypes.c_uint, ctypes.c_void_p
+    library.emu_launch.restype = ctypes.c_char_p
+    library.emu_launch.argtypes = [
+        ctypes.c_int, unsigned, unsigned, ctypes.c_int, ctypes.c_int, ctypes.POINTER(pointer)]
+    library.emu_watch.restype = library.emu_watch_none.restype = None
+    library.emu_watch.argtypes = [ctypes.c_char_p, pointer, ctypes.c_size_t, pointer, pointer, unsigned, ctypes.c_int]
+    return library
+
+
+def _runtime() -> list[Path]:
+    """The emulator itself, without the checks that it makes of texts."""
+    return [_built("o", FLAGS, (HERE / name).read_text(), None) for name in ("threads.cpp", "memory.cpp")]
+
+
+def _built(kind: str, flags: Sequence[str], source: str, link: Sequence[str] | None) -> Path:
+    """An object file, or a library of it and what `link` names, from the cache folder or made by g++."""
     folder = Path(
         os.environ.get("PULLBACK_EMULATOR_CACHE") or Path(tempfile.gettempdir()) / f"pullback-emulator-{os.getuid()}"
     )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = hashlib.sha256("\0".join([HEADER.read_text(), source, *FLAGS]).encode()).hexdigest()[:24]
-    path = folder / f"{key}.so"
-    if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            unit, library = Path(work) / "unit.cpp", Path(work) / "unit.so"
-            unit.write_text(source)
-            done = subprocess.run(
-                ["g++", *FLAGS, f"-I{HEADER.parent}", str(unit), "-o", str(library)], capture_output=True, text=True
-            )
-            if done.returncode:
-                raise EmulationError(f"g++ refuses the text:\n{done.stderr[:4000]}\n{source[:20000]}")
-            os.replace(library, path)
-    library = ctypes.CDLL(str(path))
-    library.emu_launch.restype = ctypes.c_char_p
-    library.emu_launch.argtypes = [
-        ctypes.c_int,
-        ctypes.c_uint,
-        ctypes.c_uint,
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.POINTER(ctypes.c_void_p),
-    ]
-    return library
+    headers = [(HERE / name).read_text() for name in ("emulator.h", "runtime.h")]
+    key = hashlib.sha256("\0".join([*headers, source, *flags, *(link or ())]).encode()).hexdigest()[:24]
+    path = folder / f"{key}.{kind}"
+    if path.exists():
+        return path
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        unit, compiled, linked = (Path(work) / name for name in ("unit.cpp", "unit.o", "unit.so"))
+        unit.write_text(source)
+        _call(["g++", *flags, f"-I{HERE}", "-c", str(unit), "-o", str(compiled)], source)
+        if link is not None:
+            _call(["g++", str(compiled), *link, "-o", str(linked)], source)
+        os.replace(compiled if link is None else linked, path)
+    return path
+
+
+def _call(command: list[str], source: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise EmulationError(f"g++ refuses the text:\n{done.stderr[:4000]}\n{source[:20000]}")
