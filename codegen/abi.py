@@ -7,9 +7,11 @@ ARGUMENTS = ("sizes", "workspace", "error", "blas", "team", "threads", "progress
 # Of each loop whose turns are shown: turns done, turns in all (-1: unknown), how often it began.
 PROGRESS = 3
 # The routines in the table of addresses.
-BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm", "dtrmm", "strmm", "dsyrk", "ssyrk")
-_LAPACK = ("potrf", "getrf", "getrs", "getri", "gelqf", "orglq", "syevd", "gesdd")
-LAPACK = tuple(letter + name for name in _LAPACK for letter in "ds")
+BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm", "dtrmm", "strmm", "dsyrk", "ssyrk",
+        "ztrsm", "ctrsm", "ztrmm", "ctrmm")
+_LAPACK = {"dszc": ("potrf", "getrf", "getrs", "getri", "gelqf", "gesdd"), "ds": ("orglq", "syevd"),
+           "zc": ("unglq", "heevd")}
+LAPACK = tuple(letter + name for letters, names in _LAPACK.items() for name in names for letter in letters)
 # The last entry of the table, which runs a routine of `library_meaning` from native code.
 HOST = "host"
 ROUTINES = (*BLAS, *LAPACK, HOST)

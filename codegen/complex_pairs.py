@@ -55,6 +55,7 @@ class Splitter:
         self.pairs: dict[Expr, Pair] = {}
         self.whole: dict[Expr, Expr] = {}            # complex nodes that lie in memory, both parts side by side
         self.places: dict[Expr, list[int]] = {}      # of loops and branches: where each result has gone
+        self.composed: dict[Expr, Sequence[Expr]] = {}       # of routines in simpler terms: their results
 
     def walk(self, roots: Sequence[Expr]) -> None:
         for node in toposort(roots):
@@ -92,6 +93,8 @@ class Splitter:
             return self.both(node.args[0])[node.op == "imag"]
         if node.op == "item" and node.args[0] in self.places:
             return self._item(node)[0]
+        if node.op == "item" and node.args[0] in self.composed:
+            return self.reals[self.composed[node.args[0]][node.attrs[0]]]
         if node.op == "loop":
             return self._loop(node)
         if node.op == "branch":
@@ -170,11 +173,14 @@ class Splitter:
         return make("branch", [self.reals[view.index], *operands], tuple(bodies))
 
     def _library(self, node: Expr) -> Expr:
-        """Ready to be a step, with operands as they lie in memory."""
+        """Ready to be a step, with operands as they lie in memory; one that is composed of others is known as these."""
         if not any(map(is_complex, (*node.args, *results_of(node)))):
             return rebuild(node, tuple(self.reals[a] for a in node.args))
         ready = canonical(node, node.args)
-        assert ready.op == "library", f"{node.attrs[0]} of complex numbers"
+        if ready.op == "pack":
+            self.composed[node] = ready.args
+            self.walk(ready.args)
+            return ready
         return make("library", [viewed(part) for a in ready.args for part in self.stored(a)], ready.attrs)
 
     def _item(self, node: Expr) -> list[Expr]:
@@ -241,6 +247,11 @@ def _conj(splitter: Splitter, node: Expr) -> Pair:
 
 def _stored_item(splitter: Splitter, node: Expr) -> Pair:
     source = splitter.reals[node.args[0]]
+    if node.args[0] in splitter.composed:
+        found = splitter.composed[node.args[0]][node.attrs[0]]
+        if found in splitter.whole:
+            splitter.whole[node] = splitter.whole[found]
+        return splitter.pairs[found]
     if source.op == "library":
         splitter._lies(node, make("item", (source,), node.attrs, part_dtype(node.dtype), (*node.shape, 2)))
         return splitter.pairs[node]

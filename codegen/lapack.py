@@ -30,8 +30,9 @@ class Native:
     starts as a copy of operand `starts[k]`.
 
     `dims(*shapes)`: the integers that calls name, of the operands' core shapes. `scratch`: dtype (None: that of the
-    matrices) and elements. `fails`: the results are NaN where the routine reports failure. `diagonal`: they are where
-    operand 0 has a zero on its diagonal, `unless` a static flag says that it is not looked at.
+    matrices, 'part': of their parts) and elements. `fails`: the results are NaN where the routine reports failure.
+    `diagonal`: they are where operand 0 has a zero on its diagonal, `unless` a static flag says that it is not looked
+    at. `of_complex`: the row for complex numbers, where LAPACK is called otherwise for them.
     """
 
     dims: Callable[..., Dims]
@@ -40,6 +41,7 @@ class Native:
     scratch: tuple[tuple[str | None, Callable[[Dims], Dim]], ...] = ()
     fails: bool = False
     diagonal: Callable[..., bool] = lambda **static: False
+    of_complex: Native | None = None
 
 
 def _square(a: tuple[Dim, ...], *rest: tuple[Dim, ...]) -> Dims:
@@ -97,16 +99,24 @@ def _eigh(dims: Dims, wanted: Wanted) -> tuple[str, ...]:
     return (f"syevd '{vectors} 'U n t1 n t0 s0 w s1 v info",)
 
 
+def _hermitian(dims: Dims, wanted: Wanted) -> tuple[str, ...]:
+    vectors = "V" if 1 in wanted else "N"
+    return (f"heevd '{vectors} 'U n t1 n t0 s0 w s1 r s2 v info",)
+
+
 def _eigh_dims(a: tuple[Dim, ...]) -> Dims:
-    """`w` and `v`: elements of work space, as LAPACK asks for them."""
+    """`w`, `r` and `v`: elements of work space, as LAPACK asks for them."""
     n = a[-1]
-    return {"n": n, "w": 1 + 6 * n + 2 * n * n + BLOCK * n, "v": 3 + 5 * n}
+    return {"n": n, "w": 1 + 6 * n + 2 * n * n + BLOCK * n, "r": 1 + 5 * n + 2 * n * n, "v": 3 + 5 * n}
 
 
-def _svd(dims: Dims, wanted: Wanted, full: bool) -> tuple[str, ...]:
+def _svd(work: str) -> Callable[..., tuple[str, ...]]:
     """The transpose is v @ s @ u.T: what LAPACK calls u is v here, and the other way round."""
-    letter = "N" if wanted == (1,) else "A" if full else "S"
-    return ("copy s0 o0", f"gesdd '{letter} n m s0 n t1 t2 n t0 {'m' if full else 'k'} s1 w s2 info")
+    def calls(dims: Dims, wanted: Wanted, full: bool) -> tuple[str, ...]:
+        letter = "N" if wanted == (1,) else "A" if full else "S"
+        return ("copy s0 o0", f"gesdd '{letter} n m s0 n t1 t2 n t0 {'m' if full else 'k'} s1 w {work} info")
+
+    return calls
 
 
 def _svd_dims(a: tuple[Dim, ...]) -> Dims:
@@ -115,19 +125,40 @@ def _svd_dims(a: tuple[Dim, ...]) -> Dims:
     return {"m": m, "n": n, "k": k, "w": 5 * k * k + 7 * k + BLOCK * (m + n)}
 
 
+def _lq(letters: str) -> Callable[..., tuple[str, ...]]:
+    return lambda dims, wanted: ("gelqf n m t0 n s0 s1 w info", "copy t1 t0", f"{letters}lq n m n t1 n s0 s1 w info")
+
+
+def _orthogonal(letters: str, other: Native | None) -> Native:
+    return Native(_qr_dims, _lq(letters), (0, None), ((None, lambda d: d["n"]), (None, lambda d: d["w"])), fails=True,
+                  of_complex=other)
+
+
 NATIVE.update({
-    "gelqf": Native(_qr_dims, lambda dims, wanted: (
-        "gelqf n m t0 n s0 s1 w info", "copy t1 t0", "orglq n m n t1 n s0 s1 w info"), (0, None),
-        ((None, lambda d: d["n"]), (None, lambda d: d["w"])), fails=True),
-    "syevd": Native(_eigh_dims, _eigh, (None, 0), ((None, lambda d: d["w"]), ("int32", lambda d: d["v"])), fails=True),
-    "gesdd": Native(_svd_dims, _svd, (None, None, None), (
-        (None, lambda d: d["m"] * d["n"]), (None, lambda d: d["w"]), ("int32", lambda d: 8 * d["k"])), fails=True),
+    "gelqf": _orthogonal("org", _orthogonal("ung", None)),
+    "syevd": Native(
+        _eigh_dims, _eigh, (None, 0), ((None, lambda d: d["w"]), ("int32", lambda d: d["v"])), fails=True,
+        of_complex=Native(_eigh_dims, _hermitian, (None, 0), (
+            (None, lambda d: d["w"]), ("part", lambda d: d["r"]), ("int32", lambda d: d["v"])), fails=True)),
+    "gesdd": Native(
+        _svd_dims, _svd("s2"), (None, None, None), (
+            (None, lambda d: d["m"] * d["n"]), (None, lambda d: d["w"]), ("int32", lambda d: 8 * d["k"])), fails=True,
+        of_complex=Native(_svd_dims, _svd("s2 s3"), (None, None, None), (
+            (None, lambda d: d["m"] * d["n"]), (None, lambda d: d["w"]),
+            ("part", lambda d: d["k"] * (5 * d["k"] + 7) + 2 * d["m"] * d["n"]), ("int32", lambda d: 8 * d["k"])),
+            fails=True)),
 })
+
+
+def native_row(step: Library) -> Native:
+    """The row for the dtype of the step."""
+    row = NATIVE[step.routine]
+    return row.of_complex or row if str(step.attr("dtype")).startswith("complex") else row
 
 
 def calls_of(step: Library) -> tuple[tuple[str, ...], Dims]:
     """The calls of a step for one element of its batch, and the integers in them."""
-    native = NATIVE[step.routine]
+    native = native_row(step)
     shapes: Any = step.attr("shapes")
     dims = native.dims(*shapes)
     return native.calls(dims, step.attr("wanted"), **dict(step.attr("static"))), dims  # type: ignore[call-overload]

@@ -14,7 +14,7 @@ from ..dsl.library import ROUTINES, batch_shape, flops_of, results_of, static_of
 from ..dsl.node import Expr, make, rebuild
 from ..dsl.primitives import part_dtype
 from ..dsl.size import Dim
-from .lapack import NATIVE, calls_of
+from .lapack import NATIVE, calls_of, native_row
 from .nest import Context
 from .program import Library
 
@@ -36,7 +36,8 @@ def canonical(node: Expr, args: tuple[Expr, ...]) -> Expr:
         return make("pack", tuple(expanded), (name,))
     typed = rebuild(node, args)
     results = tuple((r.dtype, r.shape) for r in results_of(typed))
-    facts = (tuple(a.shape for a in args), results, batch_shape(name, args), flops_of(name, args, **static_of(typed)))
+    facts = (tuple(a.shape for a in args), results, batch_shape(name, args), flops_of(name, args, **static_of(typed)),
+             args[0].dtype)
     return make("library", tuple(map(viewed, args)), (name, static, *facts))
 
 
@@ -55,7 +56,7 @@ def result_word(item: Expr) -> str:
 
 def library_step(node: Expr, context: Context) -> Library:
     """The step of a canonical library node."""
-    name, static, shapes, results, batch, flops = node.attrs
+    name, static, shapes, results, batch, flops, kind = node.attrs
     held = {n.attrs[0]: buffer for n, buffer in context.stored.items() if n.op == "item" and n.args[0] is node}
     number = context.number()
     buffers = [held.get(k) or _temporary(f"{name}_{number}_{k}", dtype, shape, context)
@@ -70,10 +71,10 @@ def library_step(node: Expr, context: Context) -> Library:
         operands,
         (buffers[0], 0),
         (("static", static), ("shapes", shapes), ("results", tuple(s for _, s in results)), ("batch", batch),
-         ("wanted", tuple(sorted(held))), ("flops", flops)),
+         ("wanted", tuple(sorted(held))), ("flops", flops), ("dtype", kind.name)),
         tuple((b, 0) for b in buffers[1:]),
     )
-    return replace(step, others=step.others + _scratch(step, context, results[0][0]))
+    return replace(step, others=step.others + _scratch(step, context, kind))
 
 
 def _temporary(wish: str, dtype: np.dtype, shape: tuple[Dim, ...], context: Context) -> str:
@@ -84,10 +85,10 @@ def _scratch(step: Library, context: Context, dtype: np.dtype) -> tuple[tuple[st
     """Memory that the routine works in."""
     if step.routine not in NATIVE:
         return ()
-    native = NATIVE[step.routine]
     dims = calls_of(step)[1]
-    return tuple((context.temporary(f"{step.name}_work", own or dtype.name, (count(dims),)), 0)
-                 for own, count in native.scratch)
+    kinds = {None: dtype, "part": part_dtype(dtype)}
+    return tuple((_temporary(f"{step.name}_work", kinds.get(own) or np.dtype(own), (count(dims),), context), 0)
+                 for own, count in native_row(step).scratch)
 
 
 def _spelled(name: str, static: tuple[tuple[str, object], ...], operands: list[str]) -> str:

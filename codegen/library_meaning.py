@@ -38,7 +38,7 @@ def potrf(np: Any, scipy: Any, a: Any) -> Any:
     """The lower Cholesky factor; above it may be anything."""
     factor = np.array(a)
     for whole, out in zip(listed(a, 2), listed(factor, 2), strict=True):
-        out[...] = attempt(lambda a=whole: np.linalg.cholesky(np.tril(a) + np.tril(a, -1).T), whole)
+        out[...] = attempt(lambda a=whole: np.linalg.cholesky(np.tril(a) + np.tril(a, -1).T.conj()), whole)
     return factor
 
 
@@ -116,23 +116,24 @@ def gelqf(np: Any, scipy: Any, a: Any) -> Any:
 
 
 def syevd(np: Any, scipy: Any, a: Any) -> Any:
-    """Eigenvalues, and eigenvectors as rows."""
-    w, v = np.empty(a.shape[:-1], a.dtype), np.empty_like(a)
+    """Eigenvalues, and the conjugates of eigenvectors as rows."""
+    w, v = np.empty(a.shape[:-1], a.real.dtype), np.empty_like(a)
     for k, whole in enumerate(listed(a, 2)):
         values, vectors = attempt(lambda a=whole: np.linalg.eigh(a), None) or (math.nan, math.nan * whole)
-        listed(w, 1)[k], listed(v, 2)[k] = values, vectors.T
+        listed(w, 1)[k], listed(v, 2)[k] = values, vectors.T.conj()
     return w, v
 
 
 def eigh(np: Any, scipy: Any, a: Any) -> Any:
     w, v = syevd(np, scipy, a)
-    return w, np.swapaxes(v, -1, -2)
+    return w, np.swapaxes(v, -1, -2).conj()
 
 
 def gesdd(np: Any, scipy: Any, a: Any, full: bool) -> Any:
     batch, (m, n) = a.shape[:-2], a.shape[-2:]
     k = min(m, n)
-    u, s, v = (np.empty((*batch, *d), a.dtype) for d in ((m, m if full else k), (k,), (n if full else k, n)))
+    u, v = (np.empty((*batch, *d), a.dtype) for d in ((m, m if full else k), (n if full else k, n)))
+    s = np.empty((*batch, k), a.real.dtype)
     for i, whole in enumerate(listed(a, 2)):
         parts = attempt(lambda a=whole: np.linalg.svd(a, full_matrices=full), None)
         for x, core, part in zip((u, s, v), (2, 1, 2), parts or (math.nan,) * 3, strict=True):
@@ -170,10 +171,10 @@ def slogdet(np: Any, scipy: Any, a: Any) -> Any:
 
 
 def cofactor(np: Any, scipy: Any, a: Any) -> Any:
-    """From the singular values: u @ diag(products of the others) @ vh, times the determinants of u and vh."""
+    """From the singular values: conj(u @ diag(products of the others) @ vh), times the determinants of u and vh."""
     u, s, v = np.linalg.svd(a)
     others = np.stack([np.prod(np.delete(s, k, -1), -1) for k in range(s.shape[-1])], -1) if s.shape[-1] else s
-    return (np.linalg.det(u) * np.linalg.det(v))[..., None, None] * (u * others[..., None, :]) @ v
+    return (np.linalg.det(u) * np.linalg.det(v))[..., None, None] * ((u * others[..., None, :]) @ v).conj()
 
 
 def qr(np: Any, scipy: Any, a: Any) -> Any:

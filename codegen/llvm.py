@@ -165,7 +165,7 @@ class Entry:
             self._copy(target, operands[0], length)
             return
         if step.routine != "gemm":
-            (self.routine if runs_natively(self.program, step) else self.host)(step)
+            (self.routine if runs_natively(step) else self.host)(step)
             return
         if dtype not in ("float32", "float64"):
             raise CompileError(f"the CPU target has no library routine {step.routine} on {dtype}")
@@ -180,13 +180,12 @@ class Entry:
 
     def routine(self, step: Library) -> None:
         """Call the function of a routine that LAPACK or BLAS computes."""
-        size, results = self.f.size, core_counts(step, "results")
-        places = [*step.targets[: len(results)], *step.operands]
-        counts = results + core_counts(step, "shapes")
+        size, results = self.f.size, len(step.attr("results"))  # type: ignore[arg-type]
+        places, counts = [*step.targets[:results], *step.operands], core_counts(self.program, step)
         words = [f"ptr {self._pointer(*p)}, i64 {size(c)}" for p, c in zip(places, counts, strict=True)]
-        words += [f"ptr {self._pointer(*p)}" for p in step.targets[len(results) :]]
+        words += [f"ptr {self._pointer(*p)}" for p in step.targets[results:]]
         words += [f"i64 {size(d)}" for d in (*calls_of(step)[1].values(), product(step.attr("batch")))]  # type: ignore[arg-type]
-        self.f.line(f"call void @{function_name(self.program, step)}({', '.join(words)}, "
+        self.f.line(f"call void @{function_name(step)}({', '.join(words)}, "
                     "ptr %blas, ptr %pending, i64 %thread)")
 
     def host(self, step: Library) -> None:

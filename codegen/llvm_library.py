@@ -9,10 +9,12 @@ from typing import Any
 
 from ..dsl.size import Dim, Size, product
 from .abi import HOST, ROUTINES
-from .lapack import NATIVE, calls_of
+from .lapack import NATIVE, calls_of, native_row
 from .program import Library, Program
 
-TYPES = {"float64": ("d", "double"), "float32": ("s", "float")}
+# The letter of the routines and the type of numbers, of complex ones that of their parts.
+TYPES = {"float64": ("d", "double"), "float32": ("s", "float"),
+         "complex128": ("z", "double"), "complex64": ("c", "float")}
 
 DECLARATION = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
 
@@ -33,9 +35,11 @@ done:
   ret void
 }
 
-define internal i1 @zero_on_diagonal_TYPE(ptr %x, i64 %n) #0 {
+define internal i1 @zero_on_diagonal_TYPE(ptr %x, i64 %n, i64 %parts) #0 {
 entry:
-  %stride = add i64 %n, 1
+  %after = add i64 %n, 1
+  %stride = mul i64 %after, %parts
+  %last = sub i64 %parts, 1
   br label %head
 head:
   %i = phi i64 [ 0, %entry ], [ %next, %turn ]
@@ -44,8 +48,12 @@ head:
 turn:
   %step = mul i64 %i, %stride
   %place = getelementptr TYPE, ptr %x, i64 %step
+  %other = getelementptr TYPE, ptr %place, i64 %last
   %value = load TYPE, ptr %place
-  %zero = fcmp oeq TYPE %value, 0.0
+  %value.other = load TYPE, ptr %other
+  %zero.one = fcmp oeq TYPE %value, 0.0
+  %zero.other = fcmp oeq TYPE %value.other, 0.0
+  %zero = and i1 %zero.one, %zero.other
   %next = add i64 %i, 1
   br i1 %zero, label %found, label %head
 found:
@@ -56,27 +64,29 @@ none:
 """
 
 
-def step_type(program: Program, step: Library) -> str:
+def step_type(step: Library) -> str:
     """The dtype that a routine computes in: that of its first operand."""
-    return program.buffers[step.operands[0][0]].dtype
+    return str(step.attr("dtype"))
 
 
-def core_counts(step: Library, key: str) -> list[Dim]:
-    """Elements of one element of the batch, of each operand ('shapes') or result ('results')."""
-    cut, shapes = len(step.attr("batch")), step.attr(key)  # type: ignore[arg-type]
-    return [product(shape[cut:]) for shape in shapes]  # type: ignore[attr-defined]
+def core_counts(program: Program, step: Library) -> list[Dim]:
+    """Numbers in one element of the batch, of each result, then of each operand; complex ones are two."""
+    cut, shapes = len(step.attr("batch")), (*step.attr("results"), *step.attr("shapes"))  # type: ignore[arg-type,misc]
+    names = [*step.targets[: len(step.attr("results"))], *step.operands]  # type: ignore[arg-type]
+    return [product(shape[cut:]) * (1 + program.buffers[name].pairs)
+            for (name, _), shape in zip(names, shapes, strict=True)]
 
 
-def function_name(program: Program, step: Library) -> str:
+def function_name(step: Library) -> str:
     static = "".join(f"_{key}_{value}" for key, value in dict(step.attr("static")).items())  # type: ignore[call-overload]
     calls, dims = calls_of(step)
     ones = "".join(f"_{name}_1" for name, dim in dims.items() if isinstance(dim, int) and dim == 1)
     wanted = "".join(f"_{k}" for k in step.attr("wanted"))  # type: ignore[attr-defined]
-    return f"run_{step.routine}{wanted}{static}{ones}_{TYPES[step_type(program, step)][0]}"
+    return f"run_{step.routine}{wanted}{static}{ones}_{TYPES[step_type(step)][0]}"
 
 
-def runs_natively(program: Program, step: Library) -> bool:
-    return step.routine in NATIVE and step_type(program, step) in TYPES
+def runs_natively(step: Library) -> bool:
+    return step.routine in NATIVE and step_type(step) in TYPES
 
 
 class RoutineWriter:
@@ -85,15 +95,16 @@ class RoutineWriter:
     """
 
     def __init__(self, program: Program, step: Library) -> None:
-        self.step, self.native = step, NATIVE[step.routine]
-        self.letter, self.type = TYPES[step_type(program, step)]
+        self.step, self.native = step, native_row(step)
+        self.letter, self.type = TYPES[step_type(step)]
+        self.parts = 1 + step_type(step).startswith("complex")
         self.calls, self.dims = calls_of(step)
         count = len(step.attr("results"))  # type: ignore[arg-type]
         kinds = [self.memory(program, name) for name, _ in step.targets]
         self.memories = {f"t{k}": kind for k, kind in enumerate(kinds[:count])}
         self.memories |= {f"o{k}": self.memory(program, name) for k, (name, _) in enumerate(step.operands)}
         self.scratch = [f"s{k}" for k in range(len(kinds) - count)]
-        self.name = function_name(program, step)
+        self.name = function_name(step)
 
     def memory(self, program: Program, name: str) -> str:
         dtype = program.buffers[name].dtype
@@ -119,7 +130,7 @@ class RoutineWriter:
     def entry(self) -> list[str]:
         """Thread 0 runs the routine. Where a size is 0 results are empty, or sums over nothing."""
         lines = ["store i64 1, ptr %pending", "%info = alloca i32",
-                 f"%one = alloca {self.type}", f"%zero = alloca {self.type}",
+                 f"%one = alloca [2 x {self.type}]", f"%zero = alloca [2 x {self.type}]",
                  f"%ints = alloca [{max(1, len(self.integers()))} x i32]",
                  f"%chars = alloca [{max(1, len(self.characters()))} x i8]", "%first = icmp eq i64 %thread, 0",
                  "br i1 %first, label %start, label %done", "start:", "%go.0 = icmp sge i64 %batch, 0"]
@@ -145,7 +156,9 @@ class RoutineWriter:
 
     def words(self) -> list[str]:
         """What the calls point to: integers, characters, the number one."""
-        lines = [f"store {self.type} 1.0, ptr %one", f"store {self.type} 0.0, ptr %zero", "store i32 0, ptr %info"]
+        number = f"[2 x {self.type}]"
+        lines = [f"store {number} [{self.type} 1.0, {self.type} 0.0], ptr %one",
+                 f"store {number} zeroinitializer, ptr %zero", "store i32 0, ptr %info"]
         for k, token in enumerate(self.integers()):
             value = token if token not in self.dims else f"%{token}.narrow"
             if token in self.dims:
@@ -180,7 +193,7 @@ class RoutineWriter:
     def guard(self) -> list[str]:
         if not self.native.diagonal(**dict(self.step.attr("static"))):  # type: ignore[call-overload]
             return []
-        return [f"%singular = call i1 @zero_on_diagonal_{self.type}(ptr %o0, i64 %n)",
+        return [f"%singular = call i1 @zero_on_diagonal_{self.type}(ptr %o0, i64 %n, i64 {self.parts})",
                 "br i1 %singular, label %failed, label %regular", "regular:"]
 
     def called(self) -> list[str]:
@@ -247,8 +260,8 @@ def host_description(program: Program, step: Library) -> tuple[str, list[Dim]]:
 def library_functions(program: Program, steps: list[Library]) -> list[str]:
     """The functions that the library steps of a program call."""
     own = [s for s in steps if s.routine not in ("gemm", "copy")]
-    native = {function_name(program, s): s for s in own if runs_natively(program, s)}
-    kinds = {TYPES[step_type(program, s)][1] for s in native.values()}
+    native = {function_name(s): s for s in own if runs_natively(s)}
+    kinds = {TYPES[step_type(s)][1] for s in native.values()}
     texts = [DECLARATION] * bool(native) + [SUPPORT.replace("TYPE", kind) for kind in sorted(kinds)]
     texts += [RoutineWriter(program, step).write() for step in native.values()]
-    return texts + [HOST_CALL] * (len([s for s in own if not runs_natively(program, s)]) > 0)
+    return texts + [HOST_CALL] * (len([s for s in own if not runs_natively(s)]) > 0)

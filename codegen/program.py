@@ -247,7 +247,8 @@ class Library:
     n, k, batch (Dim) and stride_a, stride_b, stride_c (Dim, elements between batches; 0 repeats). copy: target buffer
     = operand buffer, elementwise, `attrs` holds count. Any other routine is a row of dsl/library.py; `attrs` holds
     static (names and values), shapes (of the operands), results (shapes of the results), batch (the leading
-    sizes that all shapes have), wanted (the numbers of the results that are read) and flops (Dim).
+    sizes that all shapes have), wanted (the numbers of the results that are read), flops (Dim) and dtype (the one that
+    it computes in).
     """
 
     name: str

@@ -1,6 +1,7 @@
 """`pb.linalg`: linear algebra with the names and arguments of NumPy, SciPy and JAX, batched over leading axes.
 
-Integers are computed as float64. What has no answer gives NaN as in JAX, never an exception from compiled code: the
+Integers are computed as float64, complex numbers by LAPACK's routines for them, with derivatives as in
+`dsl/complex_numbers.py`. What has no answer gives NaN as in JAX, never an exception from compiled code: the
 Cholesky factor of a matrix that is not positive definite, the solution of a system with a zero pivot.
 """
 
@@ -36,10 +37,10 @@ class SlogdetResult(NamedTuple):
 
 @surface
 def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Expr:
-    """The lower factor l of symmetric positive definite matrices, a = l @ l.T, zero above the diagonal.
+    """The lower factor l of Hermitian (or symmetric) positive definite matrices, a = l @ l.H, zero above the diagonal.
 
-    Shape (.., n, n). `upper` gives l.T. `symmetrize_input` (JAX's default) takes the symmetric part of `a` first, so
-    that the gradient is symmetric; without it the lower triangle is read. NaN where `a` is not positive definite.
+    Shape (.., n, n). `upper` gives l.H. `symmetrize_input` (JAX's default) takes the Hermitian part of `a` first, so
+    that the gradient is Hermitian; without it the lower triangle is read. NaN where `a` is not positive definite.
     Raises ShapeError where `a` is not square.
 
     >>> import pullback as pb
@@ -48,8 +49,8 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> E
            [1., 2.]])
     """
     a = small.with_known_sizes(square(a, "cholesky"), 2)
-    factor = rules.cholesky(rules.symmetric_part(a) if symmetrize_input else a)
-    return rules.transposed(factor) if upper else factor
+    factor = rules.cholesky(rules.hermitian_part(a) if symmetrize_input else a)
+    return rules.conj_transposed(factor) if upper else factor
 
 
 @surface
@@ -75,8 +76,8 @@ def solve_triangular(
 ) -> Expr:
     """x of op(a) @ x = b for triangular `a`; SciPy's arguments. Only the triangle that `lower` says is read.
 
-    `trans`: 0 or 'N' (a), 1 or 'T' or 2 or 'C' (its transpose). `unit_diagonal`: the diagonal counts as ones.
-    NaN where the diagonal has a zero.
+    `trans`: 0 or 'N' (a), 1 or 'T' (its transpose), 2 or 'C' (the conjugate of that). `unit_diagonal`: the diagonal
+    counts as ones. NaN where the diagonal has a zero.
 
     >>> import pullback as pb
     >>> pb.linalg.solve_triangular([[2.0, 0.0], [2.0, 4.0]], [2.0, 6.0], lower=True).eval()
@@ -85,6 +86,7 @@ def solve_triangular(
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ShapeError(f"trans is 0, 1, 2, 'N', 'T' or 'C', not {trans!r}")
     a, b, vector = _system(a, b, "solve_triangular")
+    a = primitives.conj(a) if trans in (2, "C") else a
     static = bool(lower), trans not in (0, "N"), bool(unit_diagonal)
     x = _each(a, b, lambda a, b: rules.triangular(a, b, *static))
     return primitives.reshape(x, x.shape[:-1]) if vector else x

@@ -9,19 +9,16 @@ import numpy as np
 from . import primitives
 from . import size as sizes
 from .arguments import array
-from .errors import DTypeError, ShapeError
+from .errors import ShapeError
 from .linear import pair
-from .node import Expr, where
+from .node import Expr
 from .primitives import cast, show_shape
 
 
 def floating(x: Any) -> Expr:
     """`x` in a dtype that the routines compute in."""
     x = array(x)
-    if x.dtype.kind == "c":
-        raise DTypeError(f"linear algebra routines take real arrays, not {x.dtype}{where(x)}: write the system of the "
-                         "real and imaginary parts, [[re, -im], [im, re]]")
-    return x if x.dtype.kind == "f" else cast(x, np.float64)
+    return x if x.dtype.kind in "fc" else cast(x, np.float64)
 
 
 def matrices(x: Any, name: str) -> Expr:

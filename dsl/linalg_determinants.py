@@ -18,7 +18,20 @@ from .library import ROUTINES, Parts, Routine, Type, routine
 from .linalg_rules import inverse, only, transposed, triangular
 from .linear import matmul
 from .node import Expr
-from .primitives import broadcast, cast, elementwise, full, iota, reduce, reshape, zeros_like
+from .primitives import (
+    broadcast,
+    cast,
+    complex_,
+    elementwise,
+    full,
+    imag,
+    iota,
+    part_dtype,
+    real,
+    reduce,
+    reshape,
+    zeros_like,
+)
 
 Cotangents = Sequence[Expr | None]
 
@@ -47,9 +60,9 @@ def _factored(a: Expr) -> tuple[Expr, Expr, Expr, Expr]:
     """LU factors, pivots, their diagonal, and the sign of the permutation: a factor -1 for every exchange."""
     factors, pivots = routine("getrf", a)
     place = elementwise("add", iota(pivots.shape, len(pivots.shape) - 1, np.int32), full(pivots.shape, 1, np.int32))
-    one = full(pivots.shape, 1, a.dtype)
+    one = full(pivots.shape, 1, part_dtype(a.dtype))
     signs = elementwise("where", elementwise("equal", pivots, place), one, negated(one))
-    return factors, pivots, diagonal(factors, 0, -2, -1), _product(signs)
+    return factors, pivots, diagonal(factors, 0, -2, -1), cast(_product(signs), a.dtype)
 
 
 # ---- det --------------------------------------------------------------------------------------------------------
@@ -101,8 +114,8 @@ def _cofactor_expansion(a: Expr) -> list[Expr]:
     u = routine("getrs", mended, pivots, reshape(unit, row), trans=False)[0]
     y = triangular(mended, reshape(unit, column), lower=True, trans=True)
     regular = transposed(routine("getri", mended, pivots)[0])
-    zeros = reduce(cast(zero, a.dtype), "add", (axis,))
-    single = elementwise("where", elementwise("equal", zeros, full(zeros.shape, 1, a.dtype)), value,
+    zeros = reduce(cast(zero, part_dtype(a.dtype)), "add", (axis,))
+    single = elementwise("where", elementwise("equal", zeros, full(zeros.shape, 1, zeros.dtype)), value,
                          full(zeros.shape, np.nan, a.dtype))
     singular = scale(matmul(y, u), _spread(single, a))
     none = _spread(elementwise("equal", zeros, zeros_like(zeros)), a)
@@ -122,28 +135,53 @@ def slogdet(a: Expr) -> tuple[Expr, ...]:
     return routine("slogdet", a)
 
 
+def _slogdet_types(a: Expr) -> list[Type]:
+    return [_scalar(a), (part_dtype(a.dtype), ())]
+
+
 def _slogdet_forward(node: Expr, tangents: Cotangents) -> Parts:
-    return [None, _sum(scale(only(tangents), transposed(inverse(node.args[0]))))]
+    """The real part of t = tr(a^-1 @ da) for the logarithm; i Im(t) times the sign, which turns if it is complex."""
+    a = node.args[0]
+    along = _sum(scale(only(tangents), transposed(inverse(a))))
+    if a.dtype.kind != "c":
+        return [None, along]
+    turned = complex_(zeros_like(real(along)), imag(along))
+    return [scale(turned, slogdet(a)[0]), real(along)]
 
 
 def _slogdet_reverse(node: Expr, parts: Cotangents) -> Parts:
-    if parts[1] is None:
+    """g for the logarithm and h for the sign give t -> Re((g + i Im(h sign)) t)."""
+    (a,), (h, g) = node.args, parts
+    terms = [] if g is None else [cast(g, a.dtype)]
+    if h is not None and a.dtype.kind == "c":
+        turned = imag(scale(h, slogdet(a)[0]))
+        terms.append(complex_(zeros_like(turned), turned))
+    if not terms:
         return [None]
-    share = transposed(inverse(node.args[0]))
-    return [scale(_spread(parts[1], share), share)]
+    share = transposed(inverse(a))
+    return [scale(_spread(total(terms), share), share)]
 
 
 def _slogdet_expansion(a: Expr) -> list[Expr]:
     _, _, pivots, sign = _factored(a)
     logarithm = elementwise("log", elementwise("abs", pivots))
-    return [elementwise("multiply", _product(elementwise("sign", pivots)), sign),
+    return [elementwise("multiply", _product(_phase(pivots)), sign),
             reduce(logarithm, "add", (len(pivots.shape) - 1,))]
+
+
+def _phase(z: Expr) -> Expr:
+    """z / |z|, and 0 at 0."""
+    if z.dtype.kind != "c":
+        return elementwise("sign", z)
+    zero = elementwise("equal", z, zeros_like(z))
+    one = full(z.shape, 1, z.dtype)
+    size = cast(elementwise("abs", z), z.dtype)
+    return elementwise("where", zero, z, elementwise("divide", z, elementwise("where", zero, one, size)))
 
 
 ROUTINES.update({
     "det": Routine((2,), lambda a: [_scalar(a)], _det_forward, _det_reverse, expansion=_det_expansion),
     "cofactor": Routine((2,), lambda a: [(a.dtype, tuple(a.shape[-2:]))], _cofactor_forward,
                         expansion=_cofactor_expansion),
-    "slogdet": Routine((2,), lambda a: [_scalar(a)] * 2, _slogdet_forward, _slogdet_reverse,
-                       expansion=_slogdet_expansion),
+    "slogdet": Routine((2,), _slogdet_types, _slogdet_forward, _slogdet_reverse, expansion=_slogdet_expansion),
 })

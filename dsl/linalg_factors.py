@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import linalg_rules as rules
+from . import linalg_small as small
 from . import linalg_spectral as spectral
 from . import primitives
 from . import size as sizes
+from .adjoint import total
 from .arguments import at_most
 from .errors import ShapeError
 from .linalg_arguments import floating, matrices, square
@@ -72,16 +74,16 @@ def qr_factors(a: Any) -> QRResult:
         zero = ((0, 1),) * (len(a.shape) - 1)
         q, left = spectral.qr(primitives.slice_(a, (*zero, (0, 1)), (*batch, m, m)))
         rest = primitives.slice_(a, (*zero, (m, 1)), (*batch, m, n - m))
-        r = primitives.concat([left, matmul(rules.transposed(q), rest)], len(a.shape) - 1)
+        r = primitives.concat([left, matmul(rules.conj_transposed(q), rest)], len(a.shape) - 1)
     return QRResult(q, r)
 
 
 @surface
 @several(EighResult)
 def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Any:
-    """Eigenvalues in ascending order and eigenvectors as columns of symmetric matrices: (.., n), (.., n, n).
+    """Eigenvalues in ascending order and eigenvectors as columns of Hermitian matrices: (.., n) real, (.., n, n).
 
-    `symmetrize_input` (JAX's default) takes the symmetric part of `a`; otherwise the triangle `UPLO` ('L' or 'U') is
+    `symmetrize_input` (JAX's default) takes the Hermitian part of `a`; otherwise the triangle `UPLO` ('L' or 'U') is
     read. Equal eigenvalues: see `dsl/linalg_spectral.py`.
 
     >>> import pullback as pb
@@ -94,7 +96,7 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Any:
 
 @surface
 def eigvalsh(a: Any, UPLO: str | None = "L", symmetrize_input: bool = True) -> Expr:
-    """The eigenvalues of symmetric matrices in ascending order: (.., n, n) -> (.., n)."""
+    """The eigenvalues of Hermitian matrices in ascending order: (.., n, n) -> (.., n), real."""
     return spectral.eigh(_symmetric(square(a, "eigvalsh"), UPLO, symmetrize_input))[0]
 
 
@@ -102,8 +104,8 @@ def _symmetric(a: Expr, triangle: str | None, symmetrize: bool) -> Expr:
     if triangle not in (None, "L", "U"):
         raise ShapeError(f"UPLO is 'L' or 'U', not {triangle!r}")
     if symmetrize:
-        return rules.symmetric_part(a)
-    return rules.transposed(a) if triangle == "U" else a
+        return rules.hermitian_part(a)
+    return rules.conj_transposed(a) if triangle == "U" else a
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
@@ -179,7 +181,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     rest = primitives.elementwise("subtract", b, matmul(a, x))
     s = spectral.svd(a)[1]
     rank = primitives.reduce(cast(spectral.kept_values(s, *cutoff), np.int64), "add", (0,))
-    return x, primitives.reduce(primitives.elementwise("square", rest), "add", (0,)), rank, s
+    squares = total([primitives.elementwise("square", part) for part in small.parts(rest)])
+    return x, primitives.reduce(squares, "add", (0,)), rank, s
 
 
 @surface

@@ -3,9 +3,10 @@
 Everything is batched over leading axes. Sources: M. Giles, "Collected matrix derivative results for forward and
 reverse mode algorithmic differentiation" (2008); I. Murray, "Differentiation of the Cholesky decomposition" (2016).
 The derivatives are written with the same routines, so they hold to every order, and a factorisation of the value is
-the very same node in them.
+the very same node in them. Of complex matrices a cotangent g stands for dz -> Re(g dz): a rule with no conjugate in its
+tangent has none in its cotangent; where .H stands in the sources for real matrices is .T.
 
-    cholesky(a)                          lower factor of a symmetric matrix: a = l @ l.T
+    cholesky(a)                          lower factor of a symmetric or Hermitian matrix: a = l @ l.H
     solve(a, b; trans)                   x of op(a) @ x = b, with matrices b; op is the transpose where trans
     inv(a), expm(a)
     triangular(a, b; lower, trans, unit) x of op(a) @ x = b where only one triangle of a is looked at
@@ -28,7 +29,7 @@ from .diagonals import tril, triu
 from .library import ROUTINES, Parts, Routine, Type, routine, static_of
 from .linear import matmul
 from .node import Expr
-from .primitives import broadcast, concat, elementwise, full, iota, reshape, slice_, transpose, zeros_like
+from .primitives import broadcast, concat, conj, elementwise, full, iota, reshape, slice_, transpose, zeros_like
 from .size import Dim
 
 Cotangents = Sequence[Expr | None]
@@ -55,8 +56,14 @@ def half(x: Expr) -> Expr:
     return scale(x, full(x.shape, 0.5, x.dtype))
 
 
-def symmetric_part(x: Expr) -> Expr:
-    return half(elementwise("add", x, transposed(x)))
+def conj_transposed(x: Expr) -> Expr:
+    """x.H; of real matrices x.T."""
+    return transposed(conj(x))
+
+
+def hermitian_part(x: Expr) -> Expr:
+    """The symmetric part of real matrices."""
+    return half(elementwise("add", x, conj_transposed(x)))
 
 
 def lower_half(x: Expr) -> Expr:
@@ -87,18 +94,18 @@ def cholesky(a: Expr) -> Expr:
 
 
 def _cholesky_forward(node: Expr, tangents: Cotangents) -> Parts:
-    """dl = l @ lower_half(l^-1 @ da @ l^-T) (Murray, eq. 8)."""
+    """dl = l @ lower_half(l^-1 @ da @ l^-H) (Murray, eq. 8)."""
     l = cholesky(node.args[0])  # noqa: E741
     left = triangular(l, only(tangents))
-    return [triangular_product(l, lower_half(transposed(triangular(l, transposed(left)))))]
+    return [triangular_product(l, lower_half(conj_transposed(triangular(l, conj_transposed(left)))))]
 
 
 def _cholesky_reverse(node: Expr, parts: Cotangents) -> Parts:
-    """The symmetric part of l^-T @ lower_half(l.T @ g) @ l^-1 (Murray, eq. 10)."""
+    """The Hermitian part of l^-T @ lower_half(l.T @ g) @ conj(l)^-1 (Murray, eq. 10)."""
     l, g = cholesky(node.args[0]), only(parts)  # noqa: E741
     inner = lower_half(triangular_product(l, g, trans=True))
     left = triangular(l, inner, trans=True)
-    return [symmetric_part(transposed(triangular(l, transposed(left), trans=True)))]
+    return [hermitian_part(conj_transposed(triangular(l, conj_transposed(left), trans=True)))]
 
 
 def _cholesky_expansion(a: Expr) -> list[Expr]:

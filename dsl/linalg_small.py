@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .node import Expr
-from .primitives import concat, elementwise, full, reshape, slice_
+from .primitives import cast, concat, conj, elementwise, full, imag, real, reshape, slice_, zeros_like
 from .size import Dim, fixed_if_small
 
 LARGEST = 8              # size of a matrix whose determinant is written out
@@ -59,6 +59,17 @@ def _where(condition: Expr, x: Expr, y: Expr) -> Expr:
     return elementwise("where", condition, x, y)
 
 
+def parts(x: Expr) -> list[Expr]:
+    """The real and the imaginary part; of a real array itself."""
+    return [real(x), imag(x)] if x.dtype.kind == "c" else [x]
+
+
+def _magnitude(x: Expr) -> Expr:
+    """What pivots are compared by, as LAPACK does: |re| + |im|."""
+    size, *rest = (elementwise("abs", part) for part in parts(x))
+    return elementwise("add", size, rest[0]) if rest else size
+
+
 def cholesky(a: Expr) -> Expr:
     """Column by column; all NaN where a pivot is not positive."""
     given, n = elements(a), a.shape[-1]
@@ -66,16 +77,17 @@ def cholesky(a: Expr) -> Expr:
     rows: Rows = [[zero] * n for _ in range(n)]
     good: Expr | None = None
     for j in range(n):
-        pivot = given[j][j]
+        pivot = real(given[j][j])
         for k in range(j):
-            pivot = _minus(pivot, rows[j][k], rows[j][k])
-        positive = elementwise("greater", pivot, zero)
+            for part in parts(rows[j][k]):
+                pivot = _minus(pivot, part, part)
+        positive = elementwise("greater", pivot, zeros_like(pivot))
         good = positive if good is None else elementwise("logical_and", good, positive)
-        rows[j][j] = elementwise("sqrt", pivot)
+        rows[j][j] = cast(elementwise("sqrt", pivot), a.dtype)
         for i in range(j + 1, n):
             x = given[i][j]
             for k in range(j):
-                x = _minus(x, rows[i][k], rows[j][k])
+                x = _minus(x, rows[i][k], conj(rows[j][k]))
             rows[i][j] = elementwise("divide", x, rows[j][j])
     assert good is not None
     nan = _number(np.nan, zero)
@@ -91,7 +103,7 @@ def eliminated(rows: Rows) -> tuple[Rows, Expr]:
     sign = _number(1, rows[0][0])
     for c in range(n):
         for r in range(c + 1, n):
-            larger = elementwise("greater", elementwise("abs", rows[r][c]), elementwise("abs", rows[c][c]))
+            larger = elementwise("greater", _magnitude(rows[r][c]), _magnitude(rows[c][c]))
             sign = _where(larger, elementwise("negative", sign), sign)
             for j in range(c, width):
                 top, low = rows[c][j], rows[r][j]

@@ -6,7 +6,7 @@ pseudo-inverses" (1973). Vectors of equal eigenvalues (or of equal or zero singu
 NaN or inf there, as in JAX. The values have one, always.
 
     qr(a)          q, r of a matrix with at least as many rows as columns
-    eigh(a)        values in ascending order, and vectors as columns, of a symmetric matrix
+    eigh(a)        values in ascending order, and vectors as columns, of a symmetric or Hermitian matrix
     svd(a; full)   u, s, vh
     pinv(a; part, count)
 """
@@ -20,10 +20,25 @@ from .adjoint import masked, negated, quotient, scale, total
 from .diagonals import diagonal, tril, triu
 from .errors import NotDifferentiable
 from .library import ROUTINES, Parts, Routine, Type, routine, static_of
-from .linalg_rules import only, transposed, triangular
+from .linalg_rules import conj_transposed, only, transposed, triangular
 from .linear import matmul
 from .node import Expr, where
-from .primitives import broadcast, elementwise, full, iota, reduce, scalar, slice_, zeros_like
+from .primitives import (
+    broadcast,
+    cast,
+    complex_,
+    conj,
+    elementwise,
+    full,
+    imag,
+    iota,
+    part_dtype,
+    real,
+    reduce,
+    scalar,
+    slice_,
+    zeros_like,
+)
 from .size import Dim, minimum
 from .surface import size_value
 
@@ -56,6 +71,13 @@ def _last_diagonal(x: Expr) -> Expr:
     return diagonal(x, 0, -2, -1)
 
 
+def _imaginary_diagonal(x: Expr) -> Expr:
+    """i Im(x) on the diagonal, zeros elsewhere: what turns the phases of vectors."""
+    rank, part = len(x.shape), imag(x)
+    there = elementwise("equal", iota(x.shape, rank - 1), iota(x.shape, rank - 2))
+    return masked(there, complex_(zeros_like(part), part))
+
+
 # ---- qr ---------------------------------------------------------------------------------------------------------
 def qr(a: Expr) -> tuple[Expr, ...]:
     return routine("qr", a)
@@ -69,21 +91,26 @@ def _qr_types(a: Expr) -> list[Type]:
 def _qr_forward(node: Expr, tangents: Cotangents) -> Parts:
     q, r = qr(node.args[0])
     along = transposed(triangular(r, transposed(only(tangents)), lower=False, trans=True))     # da @ r^-1
-    inner = matmul(transposed(q), along)
+    inner = matmul(conj_transposed(q), along)
     below = tril(inner, -1)
-    turned = elementwise("subtract", below, transposed(below))
+    turned = elementwise("subtract", below, conj_transposed(below))
+    if inner.dtype.kind == "c":          # the diagonal of r is real
+        turned = total([turned, _imaginary_diagonal(inner)])
     rest = elementwise("subtract", inner, turned)
     return [elementwise("subtract", along, matmul(q, rest)), matmul(rest, r)]
 
 
 def _qr_reverse(node: Expr, parts: Cotangents) -> Parts:
-    """(gq + q @ m) @ r^-T, m being r @ gr.T - gq.T @ q with its lower triangle mirrored."""
+    """(gq + conj(q @ m)) @ r^-T, m being r @ gr.T - gq.T @ q with its lower triangle mirrored, Hermitian."""
     (q, r), (gq, gr) = qr(node.args[0]), parts
     terms = ([] if gr is None else [matmul(r, transposed(triu(gr)))]) + (
         [] if gq is None else [negated(matmul(transposed(gq), q))])
     inner = total(terms)
-    inner = elementwise("add", tril(inner), transposed(tril(inner, -1)))
-    whole = total(([] if gq is None else [gq]) + [matmul(q, inner)])
+    lower = tril(inner)
+    if inner.dtype.kind == "c":
+        lower = elementwise("subtract", lower, _imaginary_diagonal(inner))
+    inner = elementwise("add", lower, conj_transposed(tril(inner, -1)))
+    whole = total(([] if gq is None else [gq]) + [conj(matmul(q, inner))])
     return [transposed(triangular(r, transposed(whole), lower=False))]
 
 
@@ -100,18 +127,19 @@ def eigh(a: Expr) -> tuple[Expr, ...]:
 
 def _eigh_types(a: Expr) -> list[Type]:
     n = a.shape[-1]
-    return [(a.dtype, (n,)), (a.dtype, (n, n))]
+    return [(part_dtype(a.dtype), (n,)), (a.dtype, (n, n))]
 
 
 def _gaps(w: Expr, like: Expr) -> Expr:
-    """1 / (w[j] - w[i]), and 0 on the diagonal."""
-    return _off_diagonal(_reciprocal(elementwise("subtract", along_columns(w, like), along_rows(w, like))))
+    """1 / (w[j] - w[i]), and 0 on the diagonal, in the dtype of `like`."""
+    gaps = _off_diagonal(_reciprocal(elementwise("subtract", along_columns(w, like), along_rows(w, like))))
+    return cast(gaps, like.dtype)
 
 
 def _eigh_forward(node: Expr, tangents: Cotangents) -> Parts:
     w, v = eigh(node.args[0])
-    inner = matmul(transposed(v), matmul(only(tangents), v))
-    return [_last_diagonal(inner), matmul(v, scale(inner, _gaps(w, inner)))]
+    inner = matmul(conj_transposed(v), matmul(only(tangents), v))
+    return [real(_last_diagonal(inner)), matmul(v, scale(inner, _gaps(w, inner)))]
 
 
 def _eigh_reverse(node: Expr, parts: Cotangents) -> Parts:
@@ -119,15 +147,15 @@ def _eigh_reverse(node: Expr, parts: Cotangents) -> Parts:
     terms: list[Expr] = []
     if gv is not None:
         inner = matmul(transposed(v), gv)
-        terms.append(matmul(v, matmul(scale(inner, _gaps(w, inner)), transposed(v))))
+        terms.append(matmul(conj(v), matmul(scale(inner, _gaps(w, inner)), transposed(v))))
     if gw is not None:
-        terms.append(matmul(scale(v, along_columns(gw, v)), transposed(v)))
+        terms.append(matmul(scale(conj(v), along_columns(cast(gw, v.dtype), v)), transposed(v)))
     return [total(terms)]
 
 
 def _eigh_expansion(a: Expr) -> list[Expr]:
     w, rows = routine("syevd", a)
-    return [w, transposed(rows)]
+    return [w, conj_transposed(rows)]
 
 
 # ---- svd --------------------------------------------------------------------------------------------------------
@@ -143,7 +171,7 @@ def full_svd(a: Expr) -> tuple[Expr, ...]:
 def _svd_types(a: Expr, full: bool) -> list[Type]:
     m, n = a.shape[-2:]
     k = minimum(m, n)
-    return [(a.dtype, (m, m if full else k)), (a.dtype, (k,)), (a.dtype, (n if full else k, n))]
+    return [(a.dtype, (m, m if full else k)), (part_dtype(a.dtype), (k,)), (a.dtype, (n if full else k, n))]
 
 
 def _svd_forward(node: Expr, tangents: Cotangents) -> Parts:
@@ -153,16 +181,19 @@ def _svd_forward(node: Expr, tangents: Cotangents) -> Parts:
         raise NotDifferentiable(f"the vectors that complete a singular value decomposition have no derivative"
                                 f"{where(node)}: use svd(a, full_matrices=False)")
     u, s, vh = svd(a)
-    inner = matmul(transposed(u), matmul(da, transposed(vh)))
-    row, column = along_rows(s, inner), along_columns(s, inner)
+    v, uh = conj_transposed(vh), conj_transposed(u)
+    inner = matmul(uh, matmul(da, v))
+    row, column = (cast(along(s, inner), inner.dtype) for along in (along_rows, along_columns))
     gaps = scale(_gaps(s, inner), _reciprocal(elementwise("add", column, row)))
-    turned = transposed(inner)
-    du = matmul(u, scale(gaps, total([scale(inner, column), scale(turned, row)])))
+    turned, inverse = conj_transposed(inner), cast(_reciprocal(s), a.dtype)
+    moved = scale(gaps, total([scale(inner, column), scale(turned, row)]))
+    if a.dtype.kind == "c":              # pairs of vectors may turn together: all of it to those of u
+        moved = total([moved, scale(_imaginary_diagonal(inner), along_columns(inverse, inner))])
+    du = matmul(u, moved)
     dv = matmul(scale(gaps, negated(total([scale(inner, row), scale(turned, column)]))), vh)
-    inverse = _reciprocal(s)
-    beyond_u = elementwise("subtract", matmul(da, transposed(vh)), matmul(u, inner))
-    beyond_v = elementwise("subtract", matmul(transposed(u), da), matmul(inner, vh))
-    return [total([du, scale(beyond_u, along_columns(inverse, beyond_u))]), _last_diagonal(inner),
+    beyond_u = elementwise("subtract", matmul(da, v), matmul(u, inner))
+    beyond_v = elementwise("subtract", matmul(uh, da), matmul(inner, vh))
+    return [total([du, scale(beyond_u, along_columns(inverse, beyond_u))]), real(_last_diagonal(inner)),
             total([dv, scale(beyond_v, along_rows(inverse, beyond_v))])]
 
 
@@ -187,11 +218,11 @@ def _pinv_types(a: Expr, part: float, count: Dim) -> list[Type]:
 
 
 def _pinv_forward(node: Expr, tangents: Cotangents) -> Parts:
-    """-p da p + p p.T da.T (1 - a p) + (1 - p a) da.T p.T p (Golub and Pereyra, 4.12)."""
+    """-p da p + p p.H da.H (1 - a p) + (1 - p a) da.H p.H p (Golub and Pereyra, 4.12)."""
     a, da = node.args[0], only(tangents)
     p = pinv(a, **static_of(node))
-    pt, dat = transposed(p), transposed(da)
-    left, right = matmul(p, matmul(pt, dat)), matmul(matmul(dat, pt), p)
+    ph, dah = conj_transposed(p), conj_transposed(da)
+    left, right = matmul(p, matmul(ph, dah)), matmul(matmul(dah, ph), p)
     return [total([negated(matmul(p, matmul(da, p))), left, negated(matmul(left, matmul(a, p))),
                    right, negated(matmul(p, matmul(a, right)))])]
 
@@ -201,8 +232,8 @@ def _pinv_expansion(a: Expr, part: float, count: Dim) -> list[Expr]:
     kept = kept_values(s, part, count)
     one = full(s.shape, 1, s.dtype)
     inverse = elementwise("where", kept, elementwise("divide", one, elementwise("where", kept, s, one)), zeros_like(s))
-    v = transposed(vh)
-    return [matmul(scale(v, along_columns(inverse, v)), transposed(u))]
+    v = conj_transposed(vh)
+    return [matmul(scale(v, along_columns(cast(inverse, a.dtype), v)), conj_transposed(u))]
 
 
 def _work(factor: int) -> Any:

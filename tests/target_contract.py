@@ -1,18 +1,21 @@
-"""What every target must do. A target inherits `TargetContract` and gives `compute`."""
+"""What every target must do. A test class inherits the contract of its target and gives `cases`: a table, or a part."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import shutil
 import sys
 import traceback
 from pathlib import Path
 
 import numpy as np
+import pytest
 from target_cases import CASES, Cases
 
 sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
+from emulator import EmulatedBatch  # noqa: E402
 from expressions import inputs_of, planned, traced  # noqa: E402
 
 from pullback.codegen.check import check  # noqa: E402
@@ -57,6 +60,10 @@ class TargetContract:
     """Every case of the table, held against the reference. `cases` may be a part of the table."""
 
     cases: Cases = CASES
+
+    def pytest_generate_tests(self, metafunc):
+        if "name" in metafunc.fixturenames:
+            metafunc.parametrize("name", self.cases)
 
     @classmethod
     def compute(cls, jobs: list[Job]) -> list[list[np.ndarray] | str]:
@@ -108,3 +115,31 @@ def run_numba_text(job: Job) -> list[np.ndarray]:
     keywords = {p.name: sizes[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY}
     results = names["program"](*found, *program.consts.values(), **keywords)
     return [np.asarray(a) for a in (results if isinstance(results, tuple) else (results,))]
+
+
+class CpuContract(TargetContract):
+    """Machine code."""
+
+    @classmethod
+    def compute(cls, jobs):
+        return [attempt(run_on_cpu, job) for job in jobs]
+
+
+class CpuTextContract(TargetContract):
+    """The text for Numba, which takes seconds where LLVM takes milliseconds: a part of a table will do."""
+
+    @classmethod
+    def compute(cls, jobs):
+        return [attempt(run_numba_text, job) for job in jobs]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
+class CudaTextContract(TargetContract):
+    """CUDA text on the emulator."""
+
+    @classmethod
+    def compute(cls, jobs):
+        batch = EmulatedBatch()
+        handles = [attempt(batch.add, program) for _, program, _ in jobs]
+        return [handle if isinstance(handle, str) else attempt(batch.run, handle, *inputs_of(graph, arrays))
+                for handle, (graph, _, arrays) in zip(handles, jobs, strict=True)]

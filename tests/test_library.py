@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.linalg
-from target_contract import TargetContract, attempt, run_numba_text, run_on_cpu
+from target_contract import CpuContract, CpuTextContract, CudaTextContract
 
 sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
 import stand_in  # noqa: E402
-from emulator import EmulatedBatch  # noqa: E402
-from expressions import inputs_of  # noqa: E402
 
 import pullback as pb  # noqa: E402
 from pullback.codegen.library_meaning import potrf  # noqa: E402
@@ -63,37 +61,16 @@ CASES = {
 }
 
 
-def pytest_generate_tests(metafunc):
-    if "name" in metafunc.fixturenames and metafunc.cls is not None:
-        metafunc.parametrize("name", metafunc.cls.cases)
-
-
-class TestCpu(TargetContract):
+class TestCpu(CpuContract):
     cases = CASES
 
-    @classmethod
-    def compute(cls, jobs):
-        return [attempt(run_on_cpu, job) for job in jobs]
 
-
-class TestCpuText(TargetContract):
+class TestCpuText(CpuTextContract):
     cases = {name: CASES[name] for name in ("cholesky", "loop of solves", "triangular", "expm")}
 
-    @classmethod
-    def compute(cls, jobs):
-        return [attempt(run_numba_text, job) for job in jobs]
 
-
-@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
-class TestCudaText(TargetContract):
+class TestCudaText(CudaTextContract):
     cases = CASES
-
-    @classmethod
-    def compute(cls, jobs):
-        batch = EmulatedBatch()
-        handles = [attempt(batch.add, program) for _, program, _ in jobs]
-        return [handle if isinstance(handle, str) else attempt(batch.run, handle, *inputs_of(graph, arrays))
-                for handle, (graph, _, arrays) in zip(handles, jobs, strict=True)]
 
 
 # ---- against SciPy ----------------------------------------------------------------------------------------------

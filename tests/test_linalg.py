@@ -151,11 +151,6 @@ def test_what_is_refused(text, function, shape):
         run(function, np.ones(shape))
 
 
-def test_complex_matrices_are_refused():
-    with pytest.raises(pb.DTypeError, match="real"):
-        run(la.solve, np.eye(2) * 1j, np.ones(2))
-
-
 def test_completed_vectors_have_no_derivative():
     with pytest.raises(pb.NotDifferentiable, match="full_matrices=False"):
         run(lambda a: pb.grad(lambda a: pb.sum(la.svd(a)[0]))(a), TALL[0])

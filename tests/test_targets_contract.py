@@ -1,35 +1,26 @@
 """The table of programs on every target: machine code, its Numba text, CUDA text on the emulator."""
 
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from target_cases import CASES
-from target_contract import TargetContract, attempt, job_of, run_numba_text, run_on_cpu
+from target_contract import CpuContract, CpuTextContract, CudaTextContract, job_of, run_on_cpu
 
 sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
-from emulator import EmulatedBatch, joined  # noqa: E402
-from expressions import inputs_of  # noqa: E402
+from emulator import joined  # noqa: E402
 
 from pullback.codegen.cuda import write_cuda  # noqa: E402
 from pullback.kernels import nvrtc  # noqa: E402
 
 
-def pytest_generate_tests(metafunc):
-    if "name" in metafunc.fixturenames and metafunc.cls is not None:
-        metafunc.parametrize("name", metafunc.cls.cases)
+class TestCpu(CpuContract):
+    """All of the table."""
 
 
-class TestCpu(TargetContract):
-    @classmethod
-    def compute(cls, jobs):
-        return [attempt(run_on_cpu, job) for job in jobs]
-
-
-class TestCpuText(TargetContract):
+class TestCpuText(CpuTextContract):
     """A part of the table: Numba takes seconds where LLVM takes milliseconds."""
 
     cases = {name: CASES[name] for name in (
@@ -37,23 +28,13 @@ class TestCpuText(TargetContract):
         "indexing: the last of duplicates", "structure: constants",
         "contraction: matrix products", "gradient: cumulative", "complex: captured", "complex: structure")}
 
-    @classmethod
-    def compute(cls, jobs):
-        return [attempt(run_numba_text, job) for job in jobs]
-
     def test_it_has_the_bits_of_the_machine_code(self, name):
         for a, b in zip(run_on_cpu(self.jobs()[name]), self.results()[name], strict=True):
             assert a.tobytes() == b.tobytes()
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
-class TestCudaText(TargetContract):
-    @classmethod
-    def compute(cls, jobs):
-        batch = EmulatedBatch()
-        handles = [attempt(batch.add, program) for _, program, _ in jobs]
-        return [handle if isinstance(handle, str) else attempt(batch.run, handle, *inputs_of(graph, arrays))
-                for handle, (graph, _, arrays) in zip(handles, jobs, strict=True)]
+class TestCudaText(CudaTextContract):
+    """All of the table."""
 
 
 @pytest.mark.skipif(nvrtc.nvrtc_version() is None, reason="NVRTC is not installed")
