@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..dsl import ops, primitives
+from ..dsl.adjoint import number
 from ..dsl.node import Expr, make, rebuild, rewrite, toposort
 from .contractions import lower_contraction
 from .library import canonical
+from .literal_powers import literal_power
 from .machine import LIBM
 from .mathematics import routine
 
@@ -62,6 +64,10 @@ def _rule(node: Expr, args: tuple[Expr, ...], words: dict[Expr, Expr]) -> Expr:
     node = rebuild(node, args)
     if node.op == "fma" and node.dtype.kind != "f":
         return primitives.elementwise("add", primitives.elementwise("multiply", *args[:2]), args[2])
+    if node.op == "power" and node.dtype.kind == "f":
+        exponent = number(args[1])
+        written_out = None if exponent is None else literal_power(Builder(node.dtype, node.shape), args[0], exponent)
+        return node if written_out is None else written_out
     if node.op in ops.ROWS:
         expansion = _expansion(node.op, args[-1].dtype.name)
         if expansion is not None:
