@@ -9,6 +9,7 @@ the (node, index, mask) they need, which keeps deep graphs off Python's stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -313,4 +314,9 @@ def integer(dim: Dim) -> Operand:
 
 
 def dtype_name(node: Expr) -> str:
-    return node.dtype.name
+    return _name(node.dtype)
+
+
+@cache                                     # numpy builds the text anew each time
+def _name(dtype: np.dtype) -> str:
+    return dtype.name

@@ -16,7 +16,7 @@ UNROLLED = 8             # turns of a loop of fixed length that are written out
 
 
 def _row(emitter: Emitter, node: Expr, index: Index, mask: str | None) -> Rule:
-    product = next((k for k, a in enumerate(node.args) if a in emitter.products), None)
+    product = next((k for k, a in enumerate(node.args) if a in emitter.products), None) if emitter.products else None
     if product is not None:
         return (yield from _fused_product(emitter, node, product, index, mask))
     args = []

@@ -9,6 +9,7 @@ import inspect
 import keyword
 import math
 import re
+from functools import lru_cache
 
 from . import library_meaning
 
@@ -27,6 +28,12 @@ _ROUTINES = [name for name, value in vars(library_meaning).items() if inspect.is
 RESERVED = {*_TAKEN.split(), *keyword.kwlist, *keyword.softkwlist, *dir(builtins), *dir(math), *_ROUTINES}
 
 
+@lru_cache(4096)
+def _stem(wish: str) -> str:
+    stem = re.sub(r"\W", lambda m: f"u{ord(m.group()):x}_", wish, flags=re.ASCII) or "v"
+    return f"v{stem}" if stem[0].isdigit() or stem.startswith("__") else stem
+
+
 class Names:
     """Hands out names; one that is taken or reserved gets a suffix."""
 
@@ -36,8 +43,7 @@ class Names:
 
     def new(self, wish: str) -> str:
         """A free name like `wish` (ASCII letters, digits and underscores only)."""
-        stem = re.sub(r"\W", lambda m: f"u{ord(m.group()):x}_", wish, flags=re.ASCII) or "v"
-        stem = f"v{stem}" if stem[0].isdigit() or stem.startswith("__") else stem
+        stem = _stem(wish)
         name, count = stem, self._tried.get(stem, 1)
         while name in self.taken or name in RESERVED or _SIZE.fullmatch(name):
             name = f"{stem}_{count}"

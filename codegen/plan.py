@@ -26,7 +26,7 @@ from .nest import TITLE, Context, Nest
 from .plan_branch import branch_steps
 from .plan_loop import loop_steps
 from .program import Library, Program, Step
-from .roots import LEAVES, SEVERAL, Root, root_of, stored_nodes, surveyed
+from .roots import LEAVES, SEVERAL, Root, root_of, stored_nodes, survey, surveyed
 from .share import repeated_nodes, shared_nodes, stages
 from .single import recurrence_kernel, scatter_kernel
 
@@ -56,6 +56,7 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
         tuple(context.errors),
         _constants(context),
     )
+    survey.cache_clear()
     return planned(program)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 from ..dsl.node import Expr, toposort
 from ..dsl.size import Dim, same
@@ -235,17 +236,42 @@ def _barrier(node: Expr, stored: Iterable[Expr]) -> Root:
 
 
 def surveyed(root: Root, stored: Iterable[Expr]) -> Root:
-    """`root` with what it reads and computes: found by emitting its operand once over its domain."""
-    order = toposort([root.operand])
-    leaves = {n: "b" for n in order if n.op in LEAVES or n.op == "const" and n.shape}
-    emitter = Emitter({**leaves, **{n: "b" for n in stored if n is not root.node}}, Names(), [])
-    emitter.open(tuple(Axis(f"f{a}", d) for a, d in enumerate(root.domain)), vector=True)
-    emitter.value(root.operand, identity(range(len(root.domain))))
-    nodes = {id(n): n for n in order}
-    root.demands = emitter.loads
-    for key in (key for scope in emitter.scopes for key in scope.known if key[0] in nodes):
-        root.values.setdefault(nodes[key[0]], set()).add(key[1])
+    """`root` with what it reads and computes."""
+    kept = set(stored)
+    kept.discard(root.node)
+    root.demands, root.values = survey(root.operand, _boundary(root.operand, kept))
     return root
+
+
+def _boundary(operand: Expr, stored: set[Expr]) -> frozenset[Expr]:
+    """The first stored nodes on every way down from `operand`."""
+    found, seen, stack = set(), {operand}, [operand]
+    while stack:
+        node = stack.pop()
+        if node in stored:
+            found.add(node)
+            continue
+        fresh = [a for a in node.args if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return frozenset(found)
+
+
+@cache
+def survey(operand: Expr, boundary: frozenset[Expr]) -> tuple[dict[Expr, set[Index]], dict[Expr, set[Index]]]:
+    """What computing `operand` from the nodes of `boundary` loads and computes, with the indices in terms of its axes:
+    found by emitting it once. Plans are made several times over with most of their roots unchanged; `plan` forgets
+    the answers when it is done.
+    """
+    order = toposort([operand])
+    emitter = Emitter({**{n: "b" for n in order if n.op in LEAVES or n.op == "const" and n.shape},
+                       **dict.fromkeys(boundary, "b")}, Names(), [])
+    emitter.open(tuple(Axis(f"f{a}", d) for a, d in enumerate(operand.shape)), vector=True)
+    emitter.value(operand, identity(range(len(operand.shape))))
+    nodes, values = {id(n): n for n in order}, {}
+    for key in (key for scope in emitter.scopes for key in scope.known if key[0] in nodes):
+        values.setdefault(nodes[key[0]], set()).add(key[1])
+    return emitter.loads, values
 
 
 def identity(axes: Iterable[int]) -> Index:

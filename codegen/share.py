@@ -89,7 +89,8 @@ def repeated_nodes(results: Sequence[Expr], stored: Collection[Expr], clusters: 
 def _repeats(index: Index, cluster: Cluster) -> bool:
     """Whether what has this index is the same in many rows, yet not known outside of the loop over them."""
     order = [*cluster.outer, *(a for a in range(len(cluster.domain)) if a not in cluster.outer)]
-    axes = [k for k, a in enumerate(order) if f"f{a}" in mentioned(index)]
+    names = mentioned(index)
+    axes = [k for k, a in enumerate(order) if f"f{a}" in names]
     missing = [k for k, a in enumerate(order) if k not in axes and not same(cluster.domain[a], 1)]
     return bool(axes and missing) and min(missing) < max(axes)
 
