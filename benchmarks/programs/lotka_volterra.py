@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SECTION = "loops"
+SECTION = "ensembles"
 SIZES, TINY = (10_000,), 3
 WRT = (0, 1)
 STEPS = 1000
