@@ -9,12 +9,13 @@ larger.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..dsl.size import symbol
+from ..dsl.size import Dim, evaluate, symbol
 from .cuda_kernel import BOUNDS, KernelWriter, comment
 from .cuda_ops import C_TYPE, HELPERS, helpers_of, literal
-from .cuda_plan import Action, Choose, Launch, Repeat
+from .cuda_plan import INT_SPAN, Action, Choose, Launch, Repeat, index_type
 from .cuda_scope import Scope, call_text, combine_text, fold_text, ordered_text, routine_text, safe
 from .program import Branch, Kernel, Library, Loop, Program, Step
 from .serial import serialised
@@ -22,17 +23,19 @@ from .serial import serialised
 
 @dataclass(frozen=True, slots=True)
 class CudaText:
-    """`text` is the translation unit; `launches` is what the host does with it, in order."""
+    """`text` is the translation unit; `launches` is what the host does with it, in order; `reaches` are sizes that an
+    index holds, beside those of the buffers and loops (see `index_of`)."""
 
     text: str
     launches: tuple[Action, ...]
     index: str
+    reaches: tuple[Dim, ...] = ()
 
 
 def write_cuda(program: Program, index: str = "int") -> CudaText:
     """The CUDA C++ text of `program` and its launches.
 
-    `index` is 'int' or 'long long', see `pullback.codegen.cuda_plan.index_type`. Raises CompileError for an operation
+    `index` is 'int' or 'long long', see `index_of`. Raises CompileError for an operation
     that has neither a spelling nor a routine.
 
         text = write_cuda(program)
@@ -41,7 +44,13 @@ def write_cuda(program: Program, index: str = "int") -> CudaText:
     program = serialised(program, lanes=True)
     writer = _UnitWriter(program)
     launches = writer.plan(program.steps)
-    return CudaText(writer.text(index), launches, index)
+    return CudaText(writer.text(index), launches, index, tuple(writer.reaches.values()))
+
+
+def index_of(program: Program, text: CudaText, sizes: Mapping[str, int]) -> str:
+    """The type of index that the text of `program` needs at these (complete) sizes: 'int' or 'long long'."""
+    beyond = any(evaluate(reach, sizes) >= INT_SPAN for reach in text.reaches)
+    return "long long" if beyond else index_type(program, sizes)
 
 
 class _UnitWriter:
@@ -49,6 +58,7 @@ class _UnitWriter:
         self.program = program
         self.kernels: dict[str, tuple[str, tuple[Launch, ...]]] = {}
         self.common = Scope()
+        self.reaches: dict[str, Dim] = {}
 
     def plan(self, steps: tuple[Step, ...]) -> tuple[Action, ...]:
         actions: list[Action] = []
@@ -70,6 +80,7 @@ class _UnitWriter:
             text, launch = writer.write()
             launches = (launch,)
             self._collect(writer.scope)
+            self.reaches |= writer.indices.reaches
             if kernel.combine:
                 combining, scope = _combine(kernel, self.program)
                 self._collect(scope)

@@ -149,8 +149,8 @@ class _Export:
         return f"host_chunks({self.size(form.rows.extent)}, {self.size(form.work)}, {flags})"
 
     def span(self) -> str:
-        """What `index_type` compares with the reach of an int."""
-        spans = [product(b.shape) for b in self.program.buffers.values()]
+        """What `index_of` compares with the reach of an int."""
+        spans = [*self.unit.reaches, *(product(b.shape) for b in self.program.buffers.values())]
         for kernel in self.program.kernels():
             loops = (s for s in walk_stmts(kernel.begin + kernel.body + kernel.end) if isinstance(s, For))
             spans += [kernel.rows.extent, *(axis.extent for loop in loops for axis in loop.axes)]

@@ -125,6 +125,12 @@ template <class T> __device__ T pb_remainder(T a, T b) {
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 """,
+    "pb_quotient": """// quotient of numbers that are not negative; 0 for a divisor of 0
+template <class T> __device__ T pb_quotient(T a, T b) { return b == 0 ? 0 : a / b; }
+""",
+    "pb_modulo": """// remainder of numbers that are not negative; 0 for a divisor of 0
+template <class T> __device__ T pb_modulo(T a, T b) { return b == 0 ? 0 : a % b; }
+""",
     "pb_fmod": """// remainder with the sign of the dividend; 0 for a divisor of 0
 template <class T> __device__ T pb_fmod(T a, T b) {
     return b == 0 || (T(-1) < T(0) && b == T(-1)) ? 0 : a % b;

@@ -94,6 +94,12 @@ class Scope:
             return f"((long long){self.size(operand.size)})"
         return f"((long long){safe(operand)})" if operand in self.axes else safe(operand)
 
+    def index(self, operand: Operand) -> str:
+        """An axis, a size or a number in the type of an index."""
+        if isinstance(operand, Literal):
+            return f"(index_t){int(operand.value)}"
+        return self.size(operand.size) if isinstance(operand, Extent) else safe(operand)
+
     def expression(self, op: str, dtype: str, args: tuple[Operand, ...]) -> str:
         """`op` on `args`: from the table of spellings, else a call of its routine."""
         texts, dtypes = [self.operand(a) for a in args], [self.dtype(a) for a in args]

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.cuda import CudaText, write_cuda
-from ..codegen.cuda_plan import Grid, Launch, index_type, walk_launches
+from ..codegen.cuda import CudaText, index_of, write_cuda
+from ..codegen.cuda_plan import Grid, Launch, walk_launches
 from ..codegen.cuda_segments import described
 from ..codegen.plan import plan
 from ..codegen.program import Program
@@ -200,7 +200,7 @@ class CudaProgram:
         cupy = _cupy()
         report_failures()
         program, device = self.program, cupy.cuda.Device()
-        index = index_type(program, input_and_chunk_sizes(program, sizes))
+        index = index_of(program, self.text(), input_and_chunk_sizes(program, sizes))
         text = self.text(index)
         arrays = [
             cupy.asarray(value, np.dtype(program.buffers[name].element), order="C")
@@ -226,7 +226,7 @@ class CudaProgram:
         if problems:
             return [f"no CUDA graphs, as the capture failed: {problems[0]}"]
         complete = input_and_chunk_sizes(self.program, sizes)
-        return described(self.text(index_type(self.program, complete)).launches, complete)
+        return described(self.text().launches, complete)
 
     def _word(self, cupy: Any, device: Any) -> Any:
         """The error word of this thread's calls on the current stream: always the same, for graphs have its address
