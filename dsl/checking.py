@@ -1,4 +1,5 @@
-"""`check_grads`: derivatives against finite differences, input by input, along random directions."""
+"""`check_grads`: derivatives against the complex step or finite differences, input by input, along random directions.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +9,17 @@ from typing import Any
 import numpy as np
 
 from . import nest
+from .complex_step import ComplexStep
 from .errors import PullbackError
 from .functional import jvp, vjp
 from .node import FUNCTIONS
+from .primitives import cast
+from .surface import as_expr
 
 # Of the central difference with four points: its error is of order step**4, its rounding of order 1/step.
 _STEP = {"float64": 1e-3, "float32": 3e-2, "complex128": 1e-3, "complex64": 3e-2}
 _TOLERANCE = {"float64": 1e-6, "float32": 2e-2, "complex128": 1e-6, "complex64": 2e-2}
+_EXACT = {"float64": 1e-8, "float32": 1e-3}        # of the complex step
 _MOST_PROBES = 256
 
 Function = Callable[..., list[Any]]
@@ -27,12 +32,14 @@ class GradientMismatch(PullbackError, AssertionError):
 def check_grads(f: Callable[..., Any], args: Sequence[Any], order: int = 2, modes: Sequence[str] = ("fwd", "rev"),
                 eps: float | None = None, atol: float | None = None, rtol: float | None = None,
                 seed: int = 0) -> None:
-    """Compare the derivatives of `f` at `args` with finite differences, up to `order`.
+    """Compare the derivatives of `f` at `args` with numerical ones, up to `order`.
 
-    `args` is a tuple of arguments, nests of arrays and numbers; each float or complex leaf is tested by itself along a
-    random direction, forward ('fwd') and in reverse ('rev'); the second order is that of the first derivative, and so
-    on.
-    `eps`: the step, relative to the largest element; `rtol` and `atol` bound the difference (defaults by dtype).
+    These are finite differences; where `f` is the same analytic function for complex arguments, the complex step,
+    which is exact to rounding (see `dsl/complex_step.py`). `args` is a tuple of arguments, nests of arrays and numbers;
+    each float or complex leaf is tested by itself along a random direction, forward ('fwd') and in reverse ('rev'); the
+    second order is that of the first derivative, and so on.
+    `eps`: the step of finite differences, relative to the largest element, which are then taken always; `rtol` and
+    `atol` bound the difference (defaults by dtype).
 
     Raises GradientMismatch, a PullbackError and an AssertionError, with the input, an index where it shows, and the
     two numbers. Near a kink or the edge of a domain finite differences mean nothing.
@@ -70,25 +77,26 @@ class _Check:
 
     def run(self, function: Function, point: Sequence[np.ndarray], order: int, path: str) -> None:
         """The first derivative of `function`, and those of its derivatives up to `order`."""
-        compiled = FUNCTIONS["_compile"](function)
+        numeric = _Numeric(function, point, self.eps)
         tangents = [self._direction(x) for x in point]
-        weights = [self._direction(y) for y in compiled(*point)]
+        weights = [self._direction(y) for y in numeric.values]
 
         def forward(*values: Any) -> list[Any]:
-            return jvp(function, values, tuple(tangents))[1]
+            return jvp(function, values, tuple(map(_in_dtype_of, tangents, values)))[1]
 
         def reverse(*values: Any) -> list[Any]:
-            return list(vjp(function, *values)[1](list(weights)))
+            results, back = vjp(function, *values)
+            return list(back(list(map(_in_dtype_of, weights, results))))
 
         if "fwd" in self.modes:
-            self._forward(compiled, function, point, tangents, f"{path}forward")
+            self._forward(numeric, function, point, tangents, f"{path}forward")
         if "rev" in self.modes:
-            self._reverse(compiled, reverse, point, tangents, weights, f"{path}reverse")
+            self._reverse(numeric, reverse, point, tangents, weights, f"{path}reverse")
         for mode, derivative in (("fwd", forward), ("rev", reverse)):
             if order > 1 and mode in self.modes:
                 self.run(derivative, point, order - 1, f"{path}{'forward' if mode == 'fwd' else 'reverse'} over ")
 
-    def _forward(self, compiled: Function, function: Function, point: Sequence[np.ndarray],
+    def _forward(self, numeric: _Numeric, function: Function, point: Sequence[np.ndarray],
                  tangents: Sequence[np.ndarray], path: str) -> None:
         along = FUNCTIONS["_compile"](lambda p, t: jvp(function, p, t)[1])
         for i, tangent in enumerate(tangents):
@@ -96,61 +104,48 @@ class _Check:
                 return along(tuple(point), tuple(direction if j == i else np.zeros_like(x)
                                                  for j, x in enumerate(point)))
 
-            def numeric(direction: np.ndarray, i: int = i) -> list[np.ndarray]:
-                return self._difference(compiled, point, i, direction)
+            def along_one(direction: np.ndarray, i: int = i) -> list[np.ndarray]:
+                return numeric.along(i, direction)
 
-            self._compare(analytic, numeric, i, tangent, path)
+            self._compare(analytic, along_one, numeric, i, tangent, path)
 
-    def _reverse(self, compiled: Function, reverse: Function, point: Sequence[np.ndarray],
+    def _reverse(self, numeric: _Numeric, reverse: Function, point: Sequence[np.ndarray],
                  tangents: Sequence[np.ndarray], weights: Sequence[np.ndarray], path: str) -> None:
         cotangents = FUNCTIONS["_compile"](reverse)(*point)
         for i, tangent in enumerate(tangents):
             def analytic(direction: np.ndarray, i: int = i) -> list[np.ndarray]:
                 return [_paired(cotangents[i], direction)]
 
-            def numeric(direction: np.ndarray, i: int = i) -> list[np.ndarray]:
-                along = self._difference(compiled, point, i, direction)
+            def weighted(direction: np.ndarray, i: int = i) -> list[np.ndarray]:
+                along = numeric.along(i, direction)
                 return [np.asarray(sum(_paired(w, d) for w, d in zip(weights, along, strict=True)))]
 
-            self._compare(analytic, numeric, i, tangent, path)
+            self._compare(analytic, weighted, numeric, i, tangent, path)
 
-    def _difference(self, compiled: Function, point: Sequence[np.ndarray], i: int,
-                    direction: np.ndarray) -> list[np.ndarray]:
-        """The derivative of all results along `direction` of input `i`."""
-        x = point[i]
-        step = self.eps or _STEP[x.dtype.name]
-        step *= max(1.0, float(np.max(np.abs(x), initial=0.0)))
-
-        def at(k: int) -> list[np.ndarray]:
-            moved = (x + np.asarray(k * step, x.dtype) * direction).astype(x.dtype)
-            return compiled(*(moved if j == i else y for j, y in enumerate(point)))
-
-        return [(8 * (b - a) - (d - c)) / (12 * step)
-                for a, b, c, d in zip(at(-1), at(1), at(-2), at(2), strict=True)]
-
-    def _compare(self, analytic: Callable[..., list], numeric: Callable[..., list], i: int, direction: np.ndarray,
-                 path: str) -> None:
-        wrong = self._wrong(analytic(direction), numeric(direction))
+    def _compare(self, analytic: Callable[..., list], expected_along: Callable[..., list], numeric: _Numeric, i: int,
+                 direction: np.ndarray, path: str) -> None:
+        wrong = self._wrong(analytic(direction), expected_along(direction), numeric.tolerance)
         if wrong is None:
             return
         place = ""
         for index in list(np.ndindex(direction.shape))[:_MOST_PROBES] if direction.shape else ():
             unit = np.zeros_like(direction)
             unit[index] = 1 if direction.dtype.kind == "f" else 1 + 0.5j
-            found = self._wrong(analytic(unit), numeric(unit))
+            found = self._wrong(analytic(unit), expected_along(unit), numeric.tolerance)
             if found is not None:
                 wrong, place = found, f"[{', '.join(map(str, index))}]"
                 break
         have, expected = wrong
         raise GradientMismatch(
-            f"the {path} derivative with respect to {self.names[i]}{place} is {have:.10g}, finite differences give "
+            f"the {path} derivative with respect to {self.names[i]}{place} is {have:.10g}, {numeric.words} "
             f"{expected:.10g}" + ("" if place or not direction.shape else " (along a random direction)")
             + ": if the function is smooth here, its derivative is wrong; near a kink choose another point or eps=")
 
-    def _wrong(self, have: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> tuple[complex, complex] | None:
+    def _wrong(self, have: Sequence[np.ndarray], expected: Sequence[np.ndarray],
+               tolerances: dict[str, float]) -> tuple[complex, complex] | None:
         """The pair that differs most beyond the tolerance."""
         for a, b in zip(map(np.asarray, have), map(np.asarray, expected), strict=True):
-            tolerance = _TOLERANCE[b.dtype.name]
+            tolerance = tolerances[b.dtype.name]
             scale = np.max(np.abs(b), initial=0.0)
             bound = (self.rtol or tolerance) * scale + (self.atol or tolerance)
             outside = ~(np.abs(a - b) <= bound)
@@ -166,6 +161,38 @@ class _Check:
         if like.dtype.kind == "c":
             values = values * np.exp(1j * self.random.uniform(0.2, 1.3, like.shape))
         return np.asarray(values, like.dtype)
+
+
+class _Numeric:
+    """The derivatives of a function at a point, in numbers."""
+
+    def __init__(self, function: Function, point: Sequence[np.ndarray], eps: float | None) -> None:
+        self.compiled, self.point, self.eps = FUNCTIONS["_compile"](function), point, eps
+        self.values = self.compiled(*point)
+        exact = None if eps else ComplexStep(function, point, self.values)
+        self.exact = exact if exact is not None and exact.legal else None
+        self.tolerance = _TOLERANCE if self.exact is None else _EXACT
+        self.words = "finite differences give" if self.exact is None else "the complex step gives"
+
+    def along(self, i: int, direction: np.ndarray) -> list[np.ndarray]:
+        """The derivative of all results along `direction` of input `i`."""
+        return self._difference(i, direction) if self.exact is None else self.exact.along(i, direction)
+
+    def _difference(self, i: int, direction: np.ndarray) -> list[np.ndarray]:
+        x = self.point[i]
+        step = self.eps or _STEP[x.dtype.name]
+        step *= max(1.0, float(np.max(np.abs(x), initial=0.0)))
+
+        def at(k: int) -> list[np.ndarray]:
+            moved = (x + np.asarray(k * step, x.dtype) * direction).astype(x.dtype)
+            return self.compiled(*(moved if j == i else y for j, y in enumerate(self.point)))
+
+        return [(8 * (b - a) - (d - c)) / (12 * step)
+                for a, b, c, d in zip(at(-1), at(1), at(-2), at(2), strict=True)]
+
+
+def _in_dtype_of(x: np.ndarray, like: Any) -> Any:
+    return cast(as_expr(x), as_expr(like).dtype)
 
 
 def _paired(cotangent: np.ndarray, tangent: np.ndarray) -> Any:

@@ -107,6 +107,6 @@ def _repeats(like: Expr, axis: int, n: Dim, factor: float) -> Expr:
 
 ROUTINES.update({
     "fft": Routine((3,), _fft_type, _forward, _fft_reverse, _flops),
-    "rfft": Routine((3,), _rfft_type, _forward, _rfft_reverse, _flops),
-    "irfft": Routine((3,), _irfft_type, _forward, _irfft_reverse, _flops),
+    "rfft": Routine((3,), _rfft_type, _forward, _rfft_reverse, _flops, analytic=False),
+    "irfft": Routine((3,), _irfft_type, _forward, _irfft_reverse, _flops, analytic=False),
 })

@@ -45,7 +45,7 @@ class Routine:
     `forward(node, tangents)`: the tangents of the results; `reverse(node, cotangents)`: those of the operands, by
     default the transpose of `forward`; None is zero in both. `flops(operands, **static)`: for one element of the batch.
     `expansion(operands, **static)`: the results in simpler terms, or None. `batch(node, parts, lanes)`: where only some
-    operands have lanes; by default all get the leading axis.
+    operands have lanes; by default all get the leading axis. `analytic`: whether it conjugates nothing inside.
     """
 
     core: tuple[int, ...]
@@ -55,6 +55,7 @@ class Routine:
     flops: Callable[..., Dim] = lambda *operands, **static: 0
     expansion: Callable[..., Sequence[Expr] | None] | None = None
     batch: Callable[[Expr, list[Lane], Lanes], list[Lane] | None] | None = None
+    analytic: bool = True
 
 
 class _Rows(dict[str, Routine]):

@@ -183,5 +183,6 @@ ROUTINES.update({
     "det": Routine((2,), lambda a: [_scalar(a)], _det_forward, _det_reverse, expansion=_det_expansion),
     "cofactor": Routine((2,), lambda a: [(a.dtype, tuple(a.shape[-2:]))], _cofactor_forward,
                         expansion=_cofactor_expansion),
-    "slogdet": Routine((2,), _slogdet_types, _slogdet_forward, _slogdet_reverse, expansion=_slogdet_expansion),
+    "slogdet": Routine((2,), _slogdet_types, _slogdet_forward, _slogdet_reverse, expansion=_slogdet_expansion,
+                       analytic=False),
 })

@@ -294,7 +294,8 @@ def _per_column(times: int) -> Any:
 
 
 ROUTINES.update({
-    "cholesky": Routine((2,), _matrix, _cholesky_forward, _cholesky_reverse, expansion=_cholesky_expansion),
+    "cholesky": Routine((2,), _matrix, _cholesky_forward, _cholesky_reverse, expansion=_cholesky_expansion,
+                        analytic=False),
     "potrf": Routine((2,), _matrix, flops=_cubes(1, 3)),
     "solve": Routine((2, 2), _like_last, _solve_forward, _solve_reverse, expansion=_solve_expansion, batch=_columns),
     "inv": Routine((2,), _matrix, _inv_forward, _inv_reverse, expansion=_inv_expansion),

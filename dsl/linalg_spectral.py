@@ -245,11 +245,11 @@ def _work(factor: int) -> Any:
 
 
 ROUTINES.update({
-    "qr": Routine((2,), _qr_types, _qr_forward, _qr_reverse, expansion=_qr_expansion),
+    "qr": Routine((2,), _qr_types, _qr_forward, _qr_reverse, expansion=_qr_expansion, analytic=False),
     "gelqf": Routine((2,), lambda a: [(a.dtype, tuple(a.shape[-2:]))] * 2, flops=_work(4)),
-    "eigh": Routine((2,), _eigh_types, _eigh_forward, _eigh_reverse, expansion=_eigh_expansion),
+    "eigh": Routine((2,), _eigh_types, _eigh_forward, _eigh_reverse, expansion=_eigh_expansion, analytic=False),
     "syevd": Routine((2,), _eigh_types, flops=_work(9)),
-    "svd": Routine((2,), _svd_types, _svd_forward, expansion=_svd_expansion),
+    "svd": Routine((2,), _svd_types, _svd_forward, expansion=_svd_expansion, analytic=False),
     "gesdd": Routine((2,), _svd_types, flops=_work(14)),
-    "pinv": Routine((2,), _pinv_types, _pinv_forward, expansion=_pinv_expansion),
+    "pinv": Routine((2,), _pinv_types, _pinv_forward, expansion=_pinv_expansion, analytic=False),
 })

@@ -386,6 +386,6 @@ def evaluate(expression: Expr, device: str = "cpu") -> Any:
     return result if result.ndim else result[()]
 
 
-FUNCTIONS["_evaluate"] = evaluate
+FUNCTIONS["_evaluate"], FUNCTIONS["_reference"] = evaluate, reference.evaluate
 FUNCTIONS["_csr"], FUNCTIONS["_spy"] = sparse.csr, sparse.spy
 FUNCTIONS["_compile"] = compile
