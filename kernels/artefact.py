@@ -2,7 +2,8 @@
 writes their text.
 
 The file is a zip: `facts.json`, and for each program its object code, its LLVM text (compiled again on another kind of
-processor) and its constant arrays. Loading runs what the file holds, so load only files that you would run.
+processor) and its constant arrays; `artefact_cuda` adds what CUDA needs. Loading runs what the file holds, so load only
+files that you would run.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..dsl.errors import DeviceError, PullbackError
 from ..dsl.node import make
 from ..dsl.size import Dim, Guards, Size
 from ..dsl.trace import Kind, Traced
+from . import artefact_cuda
 from .binding import Binding
 from .compiled import Compiled
 from .execute_cpu import Executable, Timing
@@ -34,13 +36,14 @@ _KINDS: dict[str, Any] = {kind.name: kind for kind in (
     inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)}
 
 
-def save(compiled: Compiled, path: Any) -> None:
-    """Write every program that `compiled` has compiled for the CPU. Raises PullbackError if there is none, or for
-    arguments that a file cannot hold (functions).
+def save(compiled: Compiled, path: Any, architectures: Sequence[str] = ()) -> None:
+    """Write every program that `compiled` has compiled; for CUDA too where `architectures` are named. Raises
+    PullbackError if there is none, or for arguments that a file cannot hold (functions).
     """
-    found = [(key, *one) for key, many in compiled._entries.items() for one in many if isinstance(one[1], Executable)]
+    architectures = artefact_cuda.checked(architectures)
+    found = [(key, *one) for key, many in compiled._entries.items() for one in many]
     if not found:
-        raise PullbackError("no program was compiled for the CPU yet: call it once, or f.lower(*args).compile(), "
+        raise PullbackError("no program was compiled yet: call it once, or f.lower(*args).compile(), "
                             "for every kind of input that the file should serve")
     from .native import host
 
@@ -49,7 +52,11 @@ def save(compiled: Compiled, path: Any) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("facts.json", json.dumps(facts))
         for number, (_, _, executable) in enumerate(found):
-            _write_program(archive, str(number), executable)
+            on_cpu = isinstance(executable, Executable)
+            if on_cpu:
+                _write_program(archive, str(number), executable)
+            if architectures or not on_cpu:
+                artefact_cuda.write_program(archive, str(number), executable.program, architectures)
 
 
 def load(path: Any) -> Compiled:
@@ -108,11 +115,18 @@ class Loaded(Compiled):
                 for name, kind, default in arguments["parameters"]])
             self._positional = list(self.signature.parameters)
         self.__name__, self.path = facts["name"], path
+        self._for_cuda: list[tuple[tuple, Traced, dict[str, bytes]]] = []      # what a first call on a device reads
         for number, program in enumerate(facts["programs"]):
             traced = _traced(program)
-            key = ("cpu", tuple(_kind(k) for k in program["kinds"]), _static(program["static"]))
-            executable = _read_program(archive, str(number), traced, program, facts["host"])
-            self._entries.setdefault(key, []).append((traced, executable))
+            key = tuple(_kind(k) for k in program["kinds"]), _static(program["static"])
+            if program["native"] is not None:
+                executable = _read_program(archive, str(number), traced, program, facts["host"])
+                self._entries.setdefault(("cpu", *key), []).append((traced, executable))
+            if artefact_cuda.is_there(archive, str(number)):
+                members = artefact_cuda.members(archive, str(number))
+                self._for_cuda.append((("cuda", *key), traced, members))
+        if self._for_cuda:
+            self.device, self._is_plain = "auto" if self._entries else "cuda", bool(self._entries)
 
     def _make(self, key: tuple, binding: Binding, given: Sequence[Given]) -> tuple[Traced, Any]:
         kinds = ", ".join(f"{n}: {np.dtype(g.kind.dtype)} {g.shape}" for n, g in zip(binding.names, given, strict=True))
@@ -129,7 +143,14 @@ class Loaded(Compiled):
         return load, (self.path,)
 
     def _call_cuda(self, binding: Binding, out: Any) -> Any:
-        raise DeviceError(f"{self.path} holds code for the CPU: compile the original for arrays on a GPU")
+        if not self._for_cuda:
+            raise DeviceError(f"{self.path} holds code for the CPU: save the original with architectures=('sm_90',) or "
+                              "the like, or compile it for arrays on a GPU")
+        if not any(device == "cuda" for device, *_ in self._entries):
+            for key, traced, members in self._for_cuda:
+                executable = artefact_cuda.read_program(members, traced)
+                self._entries.setdefault(key, []).append((traced, executable))
+        return super()._call_cuda(binding, out)
 
 
 def _no_function(*_: Any) -> Any:
@@ -211,8 +232,9 @@ def _static_text(value: Any) -> tuple[str, str]:
 
 
 # ---- programs -----------------------------------------------------------------------------------------------------
-def _program_facts(key: tuple, traced: Traced, executable: Executable) -> dict[str, Any]:
+def _program_facts(key: tuple, traced: Traced, executable: Any) -> dict[str, Any]:
     _, kinds, static = key
+    on_cpu = isinstance(executable, Executable)
     return {
         "kinds": [(k.dtype, k.ones, k.order, k.weak) for k in kinds],
         "static": _static_facts(static),
@@ -220,8 +242,8 @@ def _program_facts(key: tuple, traced: Traced, executable: Executable) -> dict[s
         "results": [(x.dtype.str, [_plain(d) for d in x.shape]) for x in traced.outputs],
         "structure": _described(traced.structure),
         "guards": [(r, _plain(a), _plain(b), o) for r, a, b, o in traced.guards.facts],
-        "native": executable.native.facts,
-        "constants": len(executable.constants),
+        "native": executable.native.facts if on_cpu else None,
+        "constants": len(executable.constants) if on_cpu else 0,
     }
 
 

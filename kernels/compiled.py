@@ -256,11 +256,13 @@ class Compiled:
         inputs = [ready(v, name) for name, v in zip(binding.names, binding.values, strict=True)]
         return find_non_finite(binding, [g for _, g in inputs], [a for a, _ in inputs], self.stable)
 
-    def save(self, path: Any) -> None:
-        """Write the compiled programs to a file that `pullback.load` makes callable, without what they came from."""
+    def save(self, path: Any, architectures: Sequence[str] = ()) -> None:
+        """Write the compiled programs to a file that `pullback.load` makes callable, without what they came from; with
+        `architectures` ('sm_90', ...) their CUDA code too, by NVRTC and without a GPU.
+        """
         from .artefact import save
 
-        save(self, path)
+        save(self, path, architectures)
 
     def export(self, path: Any) -> None:
         """Write the last program as a file of its own: 'name.py' runs under Numba, 'name.cu' is for nvcc (its head says

@@ -26,6 +26,7 @@ from ..dsl.errors import DeviceError
 from ..dsl.size import evaluate
 from ..dsl.surface import input_dtype
 from ..dsl.trace import Kind, Traced
+from .artefact_cuda import fitting
 from .cuda_graphs import Graphs
 from .cuda_run import Execution, error_text, input_and_chunk_sizes
 from .execute_cpu import Timing
@@ -170,6 +171,7 @@ class CudaProgram:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.ready: dict[tuple[str, str], Cubin] = {}        # made ahead of time, by architecture and index
         self._texts: dict[str, CudaText] = {}
         self._modules: dict[tuple[int, str], dict[str, Any]] = {}
         self._consts: dict[int, dict[str, Any]] = {}
@@ -188,8 +190,8 @@ class CudaProgram:
         return self.text().text
 
     def compile(self, arch: str = "sm_90", index: str = "int") -> Cubin:
-        """Machine code for `arch`; needs NVRTC, and no GPU."""
-        return compile_text(self.text(index).text, arch)
+        """Machine code for `arch`, by NVRTC where none was made ahead of time; needs no GPU."""
+        return fitting(self.ready, arch, index) or compile_text(self.text(index).text, arch)
 
     def __call__(self, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
         """The outputs, as CuPy arrays, for `inputs` on the device or anywhere.

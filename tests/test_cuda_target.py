@@ -5,6 +5,7 @@ import builtins
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -15,11 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
 import stand_in  # noqa: E402
 from programs import examples, gather, pointwise  # noqa: E402
+from stand_in import on_device  # noqa: E402
 
 import pullback as pb  # noqa: E402
-from pullback.kernels import cuda  # noqa: E402
-from pullback.kernels.cuda import CudaTarget  # noqa: E402
+from pullback.kernels import artefact_cuda, cuda  # noqa: E402
+from pullback.kernels.cuda import CudaProgram, CudaTarget  # noqa: E402
+from pullback.kernels.nvrtc import Cubin, nvrtc_version  # noqa: E402
 
+COMPILE = CudaProgram.compile        # before the stand-in replaces it
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
 
 
@@ -140,3 +144,52 @@ def test_inputs_of_any_layout(device):
     for x in (*layouts, 3.0, 3):
         for value in (x, stand_in.on_device(x)) if isinstance(x, np.ndarray) and x.dtype.isnative else (x,):
             np.testing.assert_allclose(f(x=value), np.asarray(x) * 2 + 1)
+
+
+@needs_compiler
+def test_a_saved_program_runs_from_the_machine_code_in_the_file(device, tmp_path, monkeypatch):
+    """The file holds the program, its captured arrays and a cubin per architecture; nothing is compiled again."""
+    row = np.arange(4.0)
+    f = pb.compile(lambda x: (pb.sum(pb.exp(x) * row, axis=1), x @ x.T))
+    x = np.random.default_rng(2).normal(size=(5, 4))
+    f(x)
+    monkeypatch.setattr(artefact_cuda, "compile_text", lambda text, arch: Cubin(text.encode(), arch, ""))
+    f.save(tmp_path / "f.pullback", architectures=("sm_80", "sm_90"))
+    g = pb.load(tmp_path / "f.pullback")
+    np.testing.assert_array_equal(g(x)[0], f(x)[0])
+    monkeypatch.setattr(cuda, "compile_text", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(CudaProgram, "compile", COMPILE)
+    one, two = g(on_device(x))
+    np.testing.assert_allclose(np.array(one), (np.exp(x) * row).sum(1), rtol=1e-12)
+    np.testing.assert_allclose(np.array(two), x @ x.T, rtol=1e-12)
+    with pytest.raises(pb.PullbackError, match="holds no program"):
+        g(on_device(x.astype("f4")))
+
+
+@needs_compiler
+def test_a_program_for_cuda_alone_is_saved_without_a_gpu_and_takes_any_array(device, tmp_path):
+    f = pb.compile(lambda x: pb.cumsum(pb.sin(x)), device="cuda")
+    x = np.linspace(0, 1, 77)
+    f.lower(x).compile()
+    f.save(tmp_path / "f.pullback")
+    np.testing.assert_allclose(np.array(pb.load(tmp_path / "f.pullback")(x)), np.cumsum(np.sin(x)), rtol=1e-12)
+    with pytest.raises(pb.PullbackError, match="named 'sm_80', 'sm_90' or the like, not 'hopper'"):
+        f.save(tmp_path / "g.pullback", architectures=["hopper"])
+
+
+def test_code_of_the_same_generation_runs_on_a_later_member():
+    ready = {(a, "int"): Cubin(b"", a, "") for a in ("sm_80", "sm_86", "sm_90a", "sm_90")}
+    chosen = {a: getattr(artefact_cuda.fitting(ready, a, "int"), "arch", None) for a in
+              ("sm_80", "sm_87", "sm_89", "sm_90", "sm_100")}
+    assert chosen == {"sm_80": "sm_80", "sm_87": "sm_86", "sm_89": "sm_86", "sm_90": "sm_90", "sm_100": None}
+    assert artefact_cuda.fitting(ready, "sm_80", "long long") is None
+
+
+@pytest.mark.skipif(nvrtc_version() is None, reason="NVRTC is not installed")
+def test_real_machine_code_is_in_the_file(tmp_path):
+    f = pb.compile(lambda x: x * 2, device="cuda")
+    f.lower(np.ones(3)).compile()
+    f.save(tmp_path / "f.pullback", architectures="sm_90")
+    with zipfile.ZipFile(tmp_path / "f.pullback") as archive:
+        codes = [archive.read(name) for name in archive.namelist() if name.endswith(".cubin")]
+    assert len(codes) == 2 and all(code[:4] == b"\x7fELF" for code in codes)

@@ -48,6 +48,30 @@ def test_the_second_time_comes_from_the_cache(monkeypatch):
     assert nvrtc.compile_text(text) == first
 
 
+def test_the_key_of_the_cache_is_text_architecture_options_and_version(tmp_path, monkeypatch):
+    """Anything else than the same four is compiled again; the same four never."""
+    monkeypatch.setenv("PULLBACK_CACHE_DIR", str(tmp_path))
+    compiled = []
+
+    def binding(version):
+        def compile_(text, options):
+            compiled.append((text, options, version))
+            return b"code", "log"
+
+        return lambda: nvrtc._Binding(version, compile_)
+
+    monkeypatch.setattr(nvrtc, "_binding", binding("13.0"))
+    for _ in range(2):
+        for text, arch in (("a", "sm_90"), ("b", "sm_90"), ("a", "sm_80")):
+            assert nvrtc.compile_text(text, arch) == nvrtc.Cubin(b"code", arch, "log")
+    assert len(compiled) == 3
+    monkeypatch.setattr(nvrtc, "OPTIONS", (*nvrtc.OPTIONS, "-lineinfo"))
+    nvrtc.compile_text("a", "sm_90")
+    monkeypatch.setattr(nvrtc, "_binding", binding("13.1"))
+    nvrtc.compile_text("a", "sm_90")
+    assert len(compiled) == len(set(compiled)) == 5
+
+
 @needs_nvrtc
 def test_a_refused_text_is_a_compile_error():
     with pytest.raises(CompileError, match="identifier"):
