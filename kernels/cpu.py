@@ -15,7 +15,7 @@ import numpy as np
 
 from ..codegen.chunk_count import count_chunks
 from ..dsl.size import render
-from . import team
+from . import memory, team
 from .native import compile_ir, load_functions
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 NO_ERROR = -1
-# Larger workspaces go back to the system after a call.
+# Larger workspaces go back to the store of all programs after a call.
 KEPT = 256 << 20
 
 
@@ -129,8 +129,8 @@ class CpuProgram:
         try:
             arena = self._arenas.pop()
         except IndexError:
-            return np.empty(size, np.uint8)
-        return arena if arena.size >= size else np.empty(size, np.uint8)
+            return memory.empty((size,), np.uint8)
+        return arena if arena.size >= size else memory.empty((size,), np.uint8)
 
     def _call(self, bound: Bound, workspace: int, counters: int, addresses: Sequence[int]) -> int:
         shared = None if bound.alone else team.acquire(bound.most)

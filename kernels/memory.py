@@ -1,22 +1,25 @@
 """Arrays for results, on memory that earlier results have given back.
 
-The system hands out an array beyond 32 MiB as fresh pages, and to touch those first costs as much again as many kernels
-need to fill them. So the memory of such a result returns to a small store when its last view dies, and the next result
-of that size takes it.
+The system hands out a large array as fresh pages, and to touch those first costs more than many kernels need to fill
+them. The C library keeps one such array from call to call, but gives several back as soon as they are free together: a
+gradient in two arrays of 8 MB took eight times as long as one in a single array. So the memory of such a result returns
+to a small store when its last view dies, and the next result of that size takes it.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-# The C library keeps smaller arrays itself.
-SMALLEST = 32 << 20
-# Bytes that may lie unused; beyond that memory goes back to the system.
-KEPT = 512 << 20
+# Smaller arrays are not worth the microseconds that the store takes.
+SMALLEST = 256 << 10
+# Bytes that may lie unused: a share of the machine's memory, so that a model's fields fit; beyond that memory goes back
+# to the system.
+KEPT = max(512 << 20, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 16 if hasattr(os, "sysconf") else 0)
 _ALIGNMENT = 64
 
 _free: dict[int, list[np.ndarray]] = {}
@@ -75,10 +78,13 @@ def clear() -> None:
 def _take(size: int) -> np.ndarray:
     global _held
     with _lock:
-        waiting = _free.get(size)
+        waiting = _free.pop(size, None)
         if waiting:
             _held -= size
-            return waiting.pop()
+            memory = waiting.pop()
+            if waiting:
+                _free[size] = waiting           # at the end: it is in use
+            return memory
     return np.empty(size, np.uint8)
 
 
@@ -88,11 +94,19 @@ def _give_back(memory: np.ndarray) -> None:
     if not _lock.acquire(blocking=False):
         return
     try:
+        _drop_others(memory.size)
         if _held + memory.size <= KEPT:
             _free.setdefault(memory.size, []).append(memory)
             _held += memory.size
-        elif memory.size <= KEPT:
-            _free.clear()
-            _free[memory.size], _held = [memory], memory.size
     finally:
         _lock.release()
+
+
+def _drop_others(size: int) -> None:
+    """Make room for one more array of this size: those sizes go that have waited longest."""
+    global _held
+    for other in list(_free):
+        if _held + size <= KEPT:
+            return
+        if other != size:
+            _held -= other * len(_free.pop(other))

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 
+import pullback as pb
 from pullback.kernels import memory
 
 LARGE = (300, 500)
@@ -43,6 +44,35 @@ def test_memory_returns_when_the_last_view_dies():
     del row
     assert memory.held() > 0
     assert address(memory.empty(LARGE, "float64")) == where
+
+
+def test_several_results_at_once_are_recycled_too(monkeypatch):
+    """The C library gives several arrays back to the system as soon as they are free together."""
+    resource = pytest.importorskip("resource")
+    monkeypatch.undo()
+    x = np.random.default_rng(0).random(200_000)
+    f = pb.compile(lambda x: (x * x, x + x, x - 0.5))
+
+    def pages() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            f(x)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    pages()
+    assert pages() < 3 * x.nbytes / 4096            # of those that ten calls would touch, less than a tenth
+
+
+def test_what_waits_longest_makes_room(monkeypatch):
+    monkeypatch.setattr(memory, "KEPT", 3_000_000)
+    old, young = memory.empty((100_000,), "float64"), memory.empty((150_000,), "float64")
+    where = address(young)
+    del old
+    del young
+    many = [memory.empty((120_000,), "float64") for _ in range(2)]
+    del many
+    assert memory.held() <= 3_000_000
+    assert address(memory.empty((150_000,), "float64")) == where
 
 
 def test_unused_memory_is_bounded(monkeypatch):
