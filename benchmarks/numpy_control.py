@@ -78,4 +78,18 @@ def cond(chosen, if_true, if_false, *operands):
     return (if_true if chosen else if_false)(*operands)
 
 
-CONTROL = SimpleNamespace(fori_loop=fori_loop, while_loop=while_loop, scan=scan, cond=cond)
+def tridiagonal_solve(dl, d, du, b):
+    """x of (.., n, k) for diagonals (.., n), by elimination along n without pivots."""
+    n, factors, right = d.shape[-1], [d[..., 0]], [b[..., 0, :]]
+    for i in range(1, n):
+        ratio = dl[..., i] / factors[-1]
+        factors.append(d[..., i] - ratio * du[..., i - 1])
+        right.append(b[..., i, :] - ratio[..., None] * right[-1])
+    x = [right[-1] / factors[-1][..., None]]
+    for i in range(n - 2, -1, -1):
+        x.append((right[i] - du[..., i, None] * x[-1]) / factors[i][..., None])
+    return np.stack(x[::-1], axis=-2)
+
+
+CONTROL = SimpleNamespace(fori_loop=fori_loop, while_loop=while_loop, scan=scan, cond=cond,
+                          linalg=SimpleNamespace(tridiagonal_solve=tridiagonal_solve))
