@@ -226,8 +226,11 @@ class Emitter:
     def between(self, position: Offset, low: Dim, high: Dim, extent: Dim, mask: str | None) -> str | Literal | None:
         """A bool: low <= position < high; see `inside`."""
         axis, step = self._axis_of(position)
-        first, end = self._stretch_of(position, axis, step, mask) if axis else (0, extent)
-        if axis and (at_most(high, first) or at_most(end, low)):
+        fixed = not position.terms
+        first, end = (position.const, position.const + 1) if fixed else (0, extent)
+        if axis:
+            first, end = self._stretch_of(position, axis, step, mask)
+        if (axis or fixed) and (at_most(high, first) or at_most(end, low)):
             return NEVER
         above, below = at_most(low, first), at_most(end, high)
         if above and below:

@@ -306,7 +306,7 @@ def choose_outer(cluster: Cluster, roots: list[Root]) -> tuple[int, ...] | None:
     kept = [tuple(a for a in r.kept if a < rank) for r in folds if rank - 1 in r.reduced]
     candidates = list(forced) or [axes for axes in kept if axes] + [
         _leading(r) for r in folds if _leading(r)
-    ] + [tuple(range(rank))]
+    ] + [r.rows for r in roots if r.rows] + [tuple(range(rank))]
     return next((outer for outer in candidates if all(_fits(r, outer, rank) for r in folds)), None)
 
 

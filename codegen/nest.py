@@ -103,7 +103,8 @@ class Nest:
         self.axes = [Axis(context.names.index(LETTERS[a % 8]), d) for a, d in enumerate(cluster.domain)]
         self.index: Index = tuple(Offset(0, ((a.name, 1),)) for a in self.axes)
         self.inner = tuple(a for a in range(rank) if a not in cluster.outer)
-        self.short = bool(self.inner) and unrolls([cluster.domain[a] for a in self.inner])
+        stacked = any(r.rows == cluster.outer for r in cluster.roots)
+        self.short = bool(self.inner) and (stacked or unrolls([cluster.domain[a] for a in self.inner]))
         self.elements: list[tuple[Root, int, Operand]] = []
         self.arrays: dict[Root, str] = {}
 

@@ -5,14 +5,15 @@ A map root is computed over its own shape; a reduce root over the shape of its o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from ..dsl import ops
 from ..dsl.node import Expr, toposort
-from ..dsl.size import Dim, same
+from ..dsl.size import Dim, product, same
 from .emit import Emitter, Index
-from .emit_rules import unrolls
+from .emit_rules import turns_of, unrolls
 from .names import Names
 from .program import Axis, Offset
 
@@ -62,6 +63,8 @@ STRUCTURAL = {
 }
 RECOMPUTE = 8            # operations that are cheaper to repeat than to store and load again
 
+STACKED = 64             # elements put together that are computed one by one
+
 
 @dataclass(eq=False)
 class Root:
@@ -70,7 +73,7 @@ class Root:
 
     `values`: what is computed on the way, likewise. `items`: the results of a loop that are stored; the loop itself
     has no value. `kind`: see Cluster. `sweep`: the same as a fold that a kernel over its leading axes may do in
-    passing; `extra`: how many axes of the domain then come after those of the kernel.
+    passing; `extra`: how many axes of the domain then come after those of the kernel. `rows`: see rows_of_stack.
     """
 
     node: Expr
@@ -84,6 +87,7 @@ class Root:
     kind: str = "nest"
     sweep: Root | None = None
     extra: int = 0
+    rows: tuple[int, ...] = ()
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -109,6 +113,35 @@ def weight(node: Expr) -> int:
     if node.op in STRUCTURAL or node.op in LEAVES:
         return 0
     return 1 if node.op in CHEAP else 4 if node.op in ("divide", "sqrt", "reciprocal", "rsqrt") else 15
+
+
+def is_stack(node: Expr) -> bool:
+    """Whether `node` puts a few elements together along its last axis, each computed in its own way."""
+    count = len(node.args)
+    return (node.op == "concat" and node.attrs[0] == len(node.shape) - 1 > 0 and 1 < count <= STACKED
+            and same(node.shape[-1], count))
+
+
+def rows_of_stack(root: Root, stored: Collection[Expr]) -> tuple[int, ...]:
+    """The axes but the last ones, where along these `root` runs over elements of a stack: with a loop there, all of
+    them would be computed in each turn.
+    """
+    short = next((a for a in range(1, len(root.domain)) if is_few(root.domain[a:])), 0)
+    seen, todo = set(), [root.operand] if short else []
+    while todo:
+        node = todo.pop()
+        if is_stack(node) and costs(node, stored, RECOMPUTE):
+            return tuple(range(short))
+        fresh = [a for a in node.args if a not in seen and a not in stored]
+        if node.op in ops.ROWS or node.op in ("reshape", "broadcast", "transpose"):
+            seen.update(fresh)
+            todo += fresh
+    return ()
+
+
+def is_few(dims: Sequence[Dim]) -> bool:
+    count = product(dims)
+    return isinstance(count, int) and 0 < count <= STACKED
 
 
 def costs(node: Expr, done: Collection[Expr], limit: int) -> bool:
@@ -153,6 +186,8 @@ def stored_nodes(outputs: list[Expr]) -> list[Expr]:
             continue
         if node in unwritten:
             continue
+        if is_stack(node) and cost[node] >= RECOMPUTE and _goes_further(node, users):
+            wanted.add(node)
         if node in wanted or _worth_storing(node, users.get(node, set()), cost[node], stored):
             stored[node] = None
             cost[node] = 0
@@ -175,6 +210,21 @@ def _worth_storing(node: Expr, users: set[Expr], cost: int, stored: dict[Expr, N
         return cost >= RECOMPUTE
     moving = sum(u.op in MOVING for u in users)
     return moving + (moving < len(users)) > 1 and moving > 0 and cost >= RECOMPUTE and len(node.shape) > 0
+
+
+def _goes_further(stack: Expr, users: Mapping[Expr, set[Expr]]) -> bool:
+    """Whether elements of a stack are read elsewhere than at their own place: in loops along its axis, where each turn
+    would compute all of them.
+    """
+    seen, todo = {stack}, [stack]
+    while todo:
+        for user in users.get(todo.pop(), set()) - seen:
+            if user.op in ops.ROWS or user.op == "reshape":
+                seen.add(user)
+                todo.append(user)
+            elif user.op != "reduce":
+                return True
+    return False
 
 
 def streams(node: Expr, stored: Iterable[Expr]) -> bool:
@@ -239,7 +289,9 @@ def surveyed(root: Root, stored: Iterable[Expr]) -> Root:
     """`root` with what it reads and computes."""
     kept = set(stored)
     kept.discard(root.node)
-    root.demands, root.values = survey(root.operand, _boundary(root.operand, kept))
+    root.rows = rows_of_stack(root, kept)
+    loops = len(root.rows or root.domain)
+    root.demands, root.values = survey(root.operand, root.domain, loops, _boundary(root.operand, kept))
     return root
 
 
@@ -258,16 +310,19 @@ def _boundary(operand: Expr, stored: set[Expr]) -> frozenset[Expr]:
 
 
 @cache
-def survey(operand: Expr, boundary: frozenset[Expr]) -> tuple[dict[Expr, set[Index]], dict[Expr, set[Index]]]:
-    """What computing `operand` from the nodes of `boundary` loads and computes, with the indices in terms of its axes:
-    found by emitting it once. Plans are made several times over with most of their roots unchanged; `plan` forgets
-    the answers when it is done.
+def survey(
+    operand: Expr, domain: tuple[Dim, ...], loops: int, boundary: frozenset[Expr]
+) -> tuple[dict[Expr, set[Index]], dict[Expr, set[Index]]]:
+    """What computing `operand` from the nodes of `boundary` loads and computes, with the indices in terms of the axes of
+    `domain`, of which the first `loops` are loops and the others written out: found by emitting it once. Plans are made
+    several times over with most of their roots unchanged; `plan` forgets the answers when it is done.
     """
     order = toposort([operand])
     emitter = Emitter({**{n: "b" for n in order if n.op in LEAVES or n.op == "const" and n.shape},
                        **dict.fromkeys(boundary, "b")}, Names(), [])
-    emitter.open(tuple(Axis(f"f{a}", d) for a, d in enumerate(operand.shape)), vector=True)
-    emitter.value(operand, identity(range(len(operand.shape))))
+    emitter.open(tuple(Axis(f"f{a}", d) for a, d in enumerate(domain)), vector=True)
+    for place in turns_of(domain[loops:]):
+        emitter.value(operand, (*identity(range(loops)), *place))
     nodes, values = {id(n): n for n in order}, {}
     for key in (key for scope in emitter.scopes for key in scope.known if key[0] in nodes):
         values.setdefault(nodes[key[0]], set()).add(key[1])

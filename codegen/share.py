@@ -12,7 +12,7 @@ from ..dsl.node import Expr, toposort
 from ..dsl.size import same
 from .emit import Index
 from .fuse import Cluster
-from .roots import BARRIERS, RECOMPUTE, Root, costs, holds_sizes, identity, mentioned, tangents_in, weight
+from .roots import BARRIERS, RECOMPUTE, Root, costs, holds_sizes, identity, is_stack, mentioned, tangents_in, weight
 
 SHARED = 24              # operations on an element that two kernels may both repeat
 SCALAR = 96              # the same where there is one element, which would be a kernel of its own
@@ -47,7 +47,7 @@ def shared_nodes(results: Sequence[Expr], stored: Collection[Expr], home: Mappin
         above = [u for u in users.get(node, ()) if u not in stored and kernels[u] == kernels[node]]
         if any(u in covered for u in above):
             covered.add(node)
-        elif weight(node) and node in backed:
+        elif (weight(node) or is_stack(node)) and node in backed:
             covered.add(node)
             top.append(node)
     found: list[Expr] = []

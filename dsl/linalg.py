@@ -48,7 +48,7 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> E
     array([[2., 0.],
            [1., 2.]])
     """
-    a = small.with_known_sizes(square(a, "cholesky"), 2)
+    a = small.with_known_sizes(square(a, "cholesky"))
     factor = rules.cholesky(rules.hermitian_part(a) if symmetrize_input else a)
     return rules.conj_transposed(factor) if upper else factor
 
@@ -105,10 +105,10 @@ def _system(a: Any, b: Any, name: str) -> tuple[Expr, Expr, bool]:
     if not sizes.equal(a.shape[-1], b.shape[-2]):
         raise ShapeError(f"{name}: the matrix has {sizes.show(a.shape[-1])} columns, the right-hand side "
                          f"{sizes.show(b.shape[-2])} rows ({show_shape(a.shape)} and {show_shape(b.shape)})")
-    one, many = (small.with_known_sizes(x, small.SYSTEM) for x in pair(a, b))
+    one, many = (small.with_known_sizes(x) for x in pair(a, b))
     if len(one.shape) == 2 < len(many.shape) and not small.is_small(one, many.shape[-1]):
         return one, many, vector
-    a, b = (small.with_known_sizes(x, small.SYSTEM) for x in together(a, b))
+    a, b = (small.with_known_sizes(x) for x in together(a, b))
     return a, b, vector
 
 
@@ -132,7 +132,7 @@ def inv(a: Any) -> Expr:
     array([[0.5 , 0.  ],
            [0.  , 0.25]])
     """
-    return rules.inverse(small.with_known_sizes(square(a, "inv"), 2))
+    return rules.inverse(small.with_known_sizes(square(a, "inv")))
 
 
 @surface
@@ -159,7 +159,7 @@ def det(a: Any) -> Expr:
     >>> float(pb.linalg.det([[2.0, 0.0], [0.0, 4.0]]))
     8.0
     """
-    return determinants.determinant(small.with_known_sizes(square(a, "det"), small.LARGEST))
+    return determinants.determinant(small.with_known_sizes(square(a, "det")))
 
 
 @surface

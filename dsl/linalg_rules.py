@@ -109,7 +109,7 @@ def _cholesky_reverse(node: Expr, parts: Cotangents) -> Parts:
 
 
 def _cholesky_expansion(a: Expr) -> list[Expr]:
-    if small.is_small(a, a.shape[-1]):
+    if small.is_small(a, a.shape[-1], False):
         return [small.cholesky(a)]
     return [tril(routine("potrf", a)[0])]
 
@@ -218,12 +218,12 @@ def _trmm_reverse(node: Expr, parts: Cotangents) -> Parts:
 
 
 def _triangular_expansion(a: Expr, b: Expr, lower: bool, trans: bool, unit: bool) -> list[Expr] | None:
-    return [small.triangular(a, b, lower, trans, unit)] if small.is_small(a, b.shape[-1]) else None
+    return [small.triangular(a, b, lower, trans, unit)] if small.is_small(a, b.shape[-1], False) else None
 
 
 def _trmm_expansion(a: Expr, b: Expr, lower: bool, trans: bool) -> list[Expr] | None:
     triangle = _triangle(a, lower, False)
-    return [matmul(transposed(triangle) if trans else triangle, b)] if small.is_small(a, b.shape[-1]) else None
+    return [matmul(transposed(triangle) if trans else triangle, b)] if small.is_small(a, b.shape[-1], False) else None
 
 
 def _columns(node: Expr, parts: list[Lane], lanes: Lanes) -> list[Lane] | None:

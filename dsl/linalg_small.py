@@ -12,24 +12,30 @@ from .node import Expr
 from .primitives import cast, concat, conj, elementwise, full, imag, real, reshape, slice_, zeros_like
 from .size import Dim, fixed_if_small
 
-LARGEST = 8              # size of a matrix whose determinant is written out
-SYSTEM, RESULTS = 4, 8   # the same of a system, and elements of its solution: kernels write short axes out up to these
+LARGEST = 8              # size of matrices of a batch, and of a determinant, that are written out
+ALONE, RESULTS = 4, 8    # size of one matrix, and elements of its solution, as there are no lanes; of complex ones
+OPERATIONS = 720         # of an elimination with its right-hand sides: with more it takes long to compile
 
 Rows = list[list[Expr]]
 
 
-def with_known_sizes(x: Expr, largest: int) -> Expr:
+def with_known_sizes(x: Expr) -> Expr:
     """`x` with the sizes of its matrices as numbers where they are small, behind guards: a program of its own for each.
     """
-    return reshape(x, (*x.shape[:-2], *(fixed_if_small(d, largest) for d in x.shape[-2:])))
+    return reshape(x, (*x.shape[:-2], *(fixed_if_small(d, LARGEST) for d in x.shape[-2:])))
 
 
-def is_small(a: Expr, columns: Dim = 0) -> bool:
-    """Whether results of square matrices like `a` are written out: a number, or solutions of so many columns."""
+def is_small(a: Expr, columns: Dim = 0, eliminated: bool = True) -> bool:
+    """Whether results of square matrices like `a` are written out: a number, or solutions of so many columns, with
+    `eliminated` by Gaussian elimination.
+    """
     n = a.shape[-1]
-    if not isinstance(n, int) or not isinstance(columns, int):
+    if not isinstance(n, int) or not isinstance(columns, int) or not 0 < n <= LARGEST:
         return False
-    return 0 < n <= SYSTEM and 0 < n * columns <= RESULTS if columns else 0 < n <= LARGEST
+    if columns and (len(a.shape) == 2 or a.dtype.kind == "c"):
+        return n <= ALONE and n * columns <= RESULTS
+    choices = 3 * sum(m * (m + columns) for m in range(1, n)) if eliminated else 0     # of rows, and a product
+    return n * columns <= LARGEST**2 and choices + columns * n * n <= OPERATIONS
 
 
 def elements(x: Expr) -> Rows:
