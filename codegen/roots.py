@@ -313,9 +313,9 @@ def _boundary(operand: Expr, stored: set[Expr]) -> frozenset[Expr]:
 def survey(
     operand: Expr, domain: tuple[Dim, ...], loops: int, boundary: frozenset[Expr]
 ) -> tuple[dict[Expr, set[Index]], dict[Expr, set[Index]]]:
-    """What computing `operand` from the nodes of `boundary` loads and computes, with the indices in terms of the axes of
-    `domain`, of which the first `loops` are loops and the others written out: found by emitting it once. Plans are made
-    several times over with most of their roots unchanged; `plan` forgets the answers when it is done.
+    """What computing `operand` from the nodes of `boundary` loads and computes, with the indices in terms of the axes
+    of `domain`, of which the first `loops` are loops and the others written out: found by emitting it once. Plans are
+    made several times over with most of their roots unchanged; `plan` forgets the answers when it is done.
     """
     order = toposort([operand])
     emitter = Emitter({**{n: "b" for n in order if n.op in LEAVES or n.op == "const" and n.shape},
