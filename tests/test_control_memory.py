@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.codegen.check import check
+from pullback.codegen.memory import touched
 from pullback.codegen.program import Loop
+from pullback.dsl.size import evaluate
 
 # Compiled first and run at a size where nothing is large, then measured at the large one.
 MEASURE = '''
@@ -179,3 +182,44 @@ def test_segments_run_forwards_once_where_sizes_were_found_equal() -> None:
 
     program = pb.compile(pb.value_and_grad(f, argnums=(0, 1))).lower(np.ones(5), np.ones(5)).program
     assert [s.backwards for s in program.steps if isinstance(s, Loop)] == [False, True]
+
+
+def _stages(x: Any) -> Any:
+    """Neighbours along both axes of values of values that take some work, in stages: many arrays in every turn."""
+    def turn(_: Any, states: Any) -> Any:
+        u, v = states
+        p = u * pb.roll(v, 1, 0) / (1 + v * v)
+        for _ in range(3):
+            p = p / (1 + pb.roll(p, -1, 1) ** 2) + pb.roll(p, 1, 0) / (2 + u * u)
+        q = p / (1 + pb.roll(p, -1, 1) ** 2) + u
+        return u + 0.1 * (pb.roll(q, 1, 1) - q), v + 0.1 * (p - pb.roll(q, -1, 0))
+    u, v = pb.fori_loop(0, 6, turn, (x, 0.3 * x))
+    return pb.sum(u * v)
+
+
+def _turn_arrays(x: np.ndarray) -> tuple[Any, list[int]]:
+    """The program of the gradient, and where the matrices lie that one turn back writes and reads."""
+    program = pb.compile(pb.grad(_stages)).lower(x).program
+    back = next(s for s in program.steps if isinstance(s, Loop) and s.backwards)
+    traded = {name for pair in back.swaps for name in pair}
+    inside = set().union(*(touched(s) for s in back.steps)) - traded
+    outside = set().union(*(touched(s) for s in program.steps if s is not back))
+    found = [program.buffers[n] for n in sorted(inside - outside)]
+    return program, [evaluate(b.place, dict.fromkeys(program.sizes, len(x))) for b in found if len(b.shape) == 2]
+
+
+def test_arrays_of_one_turn_share_places() -> None:
+    x = np.random.default_rng(3).normal(size=(64, 64))
+    program, places = _turn_arrays(x)
+    check(program)
+    assert len(set(places)) < len(places)
+    found = pb.compile(pb.grad(_stages))(x)
+    direction = np.random.default_rng(4).normal(size=x.shape)
+    value = pb.compile(_stages)
+    slope = (value(x + 1e-6 * direction) - value(x - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(np.sum(found * direction), slope, rtol=1e-6)
+
+
+def test_arrays_of_one_size_do_not_lie_a_multiple_of_a_page_apart() -> None:
+    _, places = _turn_arrays(np.ones((64, 64)))
+    assert len({place % 4096 for place in places}) == len(set(places)) > 1
