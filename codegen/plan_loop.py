@@ -128,8 +128,10 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
     results = lowered([*body.results, *kept.values()], context.words)
     carried, stacked = results[: len(buffers)], results[len(buffers):]
     apart: set[int] = set()
-    taken_out, computed = False, _read_by_several(results)
+    several = _read_by_several(results)
+    tries = [(False, several), (True, several), (False, None), (True, None)]
     while True:
+        taken_out, computed = tries[0]
         inner = context.inside(dict(leaves))
         states, swaps, roots = [], [], []
         for k, (variable, result, buffer) in enumerate(zip(body.carries, carried, buffers, strict=True)):
@@ -160,9 +162,9 @@ def _turn(body: Body, leaves: dict[Expr, str], buffers: list[str], kept: dict[st
         steps = graph_steps(roots, inner, _settler(states, lost))
         if steps is not None:
             return steps, swaps
-        if (taken_out or not parts) and not computed:
+        if len(tries) == 1:
             apart |= lost or set(range(len(buffers)))
-        taken_out, computed = taken_out or not computed, set()
+        tries = [t for t in tries[1:] if parts or not t[0]] or tries[-1:]
 
 
 def _parts_read(roots: Sequence[Expr], states: Sequence[Carried]) -> list[Expr]:
@@ -178,21 +180,31 @@ def _read_by_several(results: Sequence[Expr]) -> set[Expr]:
     return {node for node, count in uses.items() if count > 1}
 
 
-def overwriting(result: Expr, variable: Expr, computed: set[Expr]) -> list[Expr]:
+def overwriting(result: Expr, variable: Expr, computed: set[Expr] | None) -> list[Expr]:
     """The nodes that turn the carry into its next state in its own buffer, first to last: writes of regions, or a map
-    over all of it, or one of those that are `computed` for others too and then writes of regions.
+    over all of it. Unless `computed` is None also scatters, a map that reads what they leave, and writes of regions,
+    or a map and such writes where it is `computed` for others too.
     """
+    chain = _writes(result, variable)
+    if chain[0] is variable:
+        return chain[1:]
+    if not _is_map(chain[0]) or any(n.op == "item" for n in chain):
+        return []
+    if computed is None:
+        return chain if len(chain) == 1 else []
+    writes = (_writes(n, variable) for n in reversed(toposort(chain[:1])) if n.op == "scatter")
+    earlier = next((found[1:] for found in writes if found[0] is variable), [])
+    return [*earlier, *chain] if len(chain) == 1 or earlier or chain[0] in computed else []
+
+
+def _writes(result: Expr, variable: Expr) -> list[Expr]:
+    """The writes that end in `result`, back to `variable` or to what is no write, which comes first."""
     chain: list[Expr] = []
     node: Expr | None = result
     while node is not None and node is not variable:
         chain.append(node)
         node = node.args[0] if node.op in ("update", "scatter") else _start_of(node)
-    if node is variable and chain:
-        return chain[::-1]
-    start = next(k for k, n in enumerate(chain) if n.op not in ("update", "scatter"))
-    if _is_map(chain[start]) and (start == 0 or chain[start] in computed):
-        return chain[start::-1]
-    return []
+    return [*([] if node is None else [node]), *chain[::-1]]
 
 
 def _is_map(node: Expr) -> bool:

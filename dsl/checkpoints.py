@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -114,8 +114,10 @@ def _value(dim: Dim) -> int | None:
     return sizes.evaluate(dim, guards.values) if guards is not None and dim.symbols() <= guards.values.keys() else None
 
 
-def kept(loop: Loop) -> Loop:
-    """`loop`, cut into the segments that its body's strategy asks for."""
+def kept(loop: Loop, bytes_kept: Callable[[Loop], Dim | None]) -> Loop:
+    """`loop`, cut into the segments that its body's strategy asks for. Where all states pass a budget it stays whole
+    if what its reverse reads of them, `bytes_kept` a turn, does not.
+    """
     if loop.count is None or loop.turns is None:
         return loop
     each: Dim = 0
@@ -124,8 +126,13 @@ def kept(loop: Loop) -> Loop:
         once = chain is not None and is_small(chain.written * loop.turns, 2 * sizes.product(x.shape) + 1)
         written = 0 if once else state_bytes([x]) if chain is None else chain.written * x.dtype.itemsize
         each = each + written
-    lengths = tiles(loop.body.checkpoint, loop.turns, each)
-    about = replace(loop.body.about, why=_reason(loop.body.checkpoint, bool(lengths)))
+    word = loop.body.checkpoint
+    lengths, fits = tiles(word, loop.turns, each), "all states fit"
+    if lengths and word.startswith("auto"):
+        least = bytes_kept(loop)
+        lengths = lengths if least is None else tiles(word, loop.turns, least) and lengths
+        fits = "what the reverse reads of all states fits"
+    about = replace(loop.body.about, why=_reason(word, bool(lengths), fits))
     body = replace(loop.body, about=about)
     return tiled(Loop(make("loop", loop.node.args, (body, loop.node.attrs[1]))), lengths)
 
@@ -144,13 +151,13 @@ def _at_most(part: Dim, whole: Dim) -> bool:
     return over <= 0 if isinstance(over, int) else _value(over) is not None and bool(part <= whole)
 
 
-def _reason(word: str, cut: bool) -> str:
+def _reason(word: str, cut: bool, fits: str) -> str:
     """Why a loop keeps what it keeps, in words."""
     name, *number = word.split()
     if name != "auto":
         return f"checkpoint={number[0]}" if name == "every" else f"checkpoint={name!r}"
     budget = f"the budget of {int(number[0]) / (1 << 20):,.4g} MB"
-    return f"all states together pass {budget}" if cut else f"all states fit {budget}"
+    return f"all states together pass {budget}" if cut else f"{fits} {budget}"
 
 
 # ---- loops whose turns are counted when they run ------------------------------------------------------------------

@@ -16,6 +16,7 @@ from .bounds import most
 from .checkpoints import kept
 from .errors import DTypeError, PullbackError, ShapeError
 from .loop import About, Body, at, bound, close
+from .loop_rules import bytes_kept
 from .node import Expr, rebuild, rewrite
 from .primitives import cast, elementwise, scalar, show_shape, slice_
 from .size import Dim, Size
@@ -258,7 +259,7 @@ def _results(form: Form, body: Body, count: Any, inits: list[Expr]) -> list[Expr
     rest = [k for k in range(len(inits)) if k not in steps]
     left = replace(body, carries=tuple(body.carries[k] for k in rest), results=tuple(body.results[k] for k in rest))
     left = left.with_roots(rewrite(left.roots(), rebuild, known))
-    loop = kept(close(left, count, [inits[k] for k in rest]))
+    loop = kept(close(left, count, [inits[k] for k in rest]), bytes_kept)
     turns = loop.item("trips") if count is None else count if isinstance(count, Expr) else size_value(count)
     results = []
     for k, init in enumerate(inits):

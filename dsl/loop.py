@@ -49,7 +49,7 @@ class Body:
     `stacked` out.
 
     `test`: whether to take another turn, for a loop without count, of at most `limit` turns; `what` it is called when
-    it takes more. `undone`: the carries that go back, turn by turn, to the states of another loop.
+    it takes more. `undone`: the carries that go back, turn by turn, to the states of another loop, known by its index.
     """
 
     index: Expr
@@ -62,7 +62,7 @@ class Body:
     checkpoint: str = "all"
     what: str = "a while loop"
     about: About = About()
-    undone: tuple[int, ...] = ()
+    undone: tuple[tuple[int, Expr], ...] = ()
 
     def roots(self) -> list[Expr]:
         return [*self.results, *self.stacked, *([] if self.test is None else [self.test])]
@@ -188,7 +188,7 @@ def backwards(
     limit: Dim | None,
     checkpoint: str = "all",
     about: About = About(),
-    undone: Sequence[int] = (),
+    undone: Sequence[tuple[int, Expr]] = (),
 ) -> Loop:
     """A loop over `turn(index, carries) -> next carries` for `index` from `count` - 1 down to 0."""
     last = count if isinstance(count, Expr) else size_value(where_positive(count))

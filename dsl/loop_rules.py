@@ -13,6 +13,7 @@ import numpy as np
 
 from .adjoint import Tangents, filled, together
 from .checkpoints import segmented
+from .errors import PullbackError
 from .grad import jvp_of, vjp_of
 from .loop import About, Body, Loop, at, backwards, bound, repeat
 from .node import Expr, make, rebuild, rewrite, toposort
@@ -20,6 +21,7 @@ from .past import Past
 from .primitives import elementwise, zeros_like
 from .prune import pruned
 from .rules import RULES, SMOOTH, Rule, edge
+from .size import Dim
 from .slices import read_parts, slices_outside
 from .surface import as_expr
 from .undo import Chain
@@ -52,7 +54,7 @@ def reverse_loop(node: Expr, parts: Tangents, present: Tangents) -> list[Expr | 
         known = past.known({body.index: index, **outside, **known}, states[own:], index)
         return [*adjoint.moved(states[:own], known, index), *(known[body.carries[k]] for k in past.chains)]
 
-    walked = range(own, len(starts))
+    walked = [(k, body.index) for k in range(own, len(starts))]
     back = backwards(count, starts, turn, loop.turns, body.checkpoint, body.about.back(), walked)
     cotangents: list[Expr | None] = [None] * len(node.args)
     for n, k in enumerate(floats):
@@ -157,6 +159,18 @@ def _reverse_of_segments(loop: Loop, count: Expr, given: dict[tuple[str, int], E
     known = {turns: count, **dict(zip(fresh, args, strict=True))}
     there = iter(rewrite([f for f in found if f is not None], rebuild, known))
     return [None] * shift + [None if f is None else next(there) for f in found]
+
+
+def bytes_kept(loop: Loop) -> Dim | None:
+    """The bytes of a turn that the reverse derivative of all float results keeps; None where there is no such."""
+    body = loop.body
+    results = [*(("carry", k) for k in range(len(body.carries))), *(("stacked", s) for s in range(len(body.stacked)))]
+    outputs = {key: x for key in results if (x := loop.item(*key)).dtype.kind in "fc"}
+    try:
+        given = {key: bound(x.dtype, x.shape) for key, x in outputs.items()}
+        return _Adjoint(loop, given, *_with_cotangents(loop, given)).past().bytes
+    except PullbackError:
+        return None
 
 
 class Again:

@@ -12,9 +12,12 @@ import pytest
 from element_programs import (
     PROGRAMS,
     Written,
+    cholesky_all_in_the_array,
     cholesky_by_columns,
     cholesky_by_elements,
+    cholesky_left_looking,
     definite,
+    dominant,
     lu_by_outer_products,
     recurrence,
     seidel,
@@ -95,7 +98,7 @@ def test_no_action_on_a_whole_array_in_an_innermost_loop(written: Written) -> No
             assert elements_written(step, program, 1000) == 1, loop.name
 
 
-@pytest.mark.parametrize("program", [lu_by_outer_products, cholesky_by_columns],
+@pytest.mark.parametrize("program", [lu_by_outer_products, cholesky_by_columns, cholesky_left_looking],
                          ids=lambda p: p.__name__)
 def test_cotangents_of_updated_columns_stay_in_their_array(program: Callable[[Any], Any]) -> None:
     """What is read of the array before a column is overwritten is taken out in a kernel of its own, which waits for
@@ -104,3 +107,50 @@ def test_cotangents_of_updated_columns_stay_in_their_array(program: Callable[[An
     f = pb.compile(pb.value_and_grad(lambda a: pb.sum(program(a) * np.arange(49.0).reshape(7, 7))))
     back = [s for s in f.lower(definite(7)).program.steps if isinstance(s, Loop) and s.backwards]
     assert back and not any(loop.swaps for loop in back)
+
+
+def residuals(program: Callable[[Any], Any], n: int) -> int:
+    f = pb.compile(pb.value_and_grad(lambda a: pb.sum(program(a) * np.arange(1.0 * n * n).reshape(n, n))))
+    return f.lower(definite(n)).memory()["residuals"]
+
+
+def test_of_a_state_that_is_read_in_few_places_these_are_kept() -> None:
+    """An LU reads a row, a column and the element that they share, in every turn; a Cholesky only the column."""
+    n = 20
+    assert residuals(lu_by_outer_products, n) == n * (2 * n + 1) * 8
+    assert residuals(cholesky_by_columns, n) == n * (n + 1) * 8
+
+
+def test_what_a_long_sum_gives_is_kept_where_that_is_little() -> None:
+    """Left-looking, the product of the matrix and its row, beside the column that is overwritten."""
+    assert residuals(cholesky_left_looking, 20) == 2 * 20 * 20 * 8
+
+
+def test_a_loop_at_any_depth_is_known_as_that_of_the_derivative() -> None:
+    """The innermost loop of the derivative stacks what the value's does not; both are one all the same, and what it
+    overwrites is kept once.
+    """
+    n = 20
+    assert residuals(cholesky_all_in_the_array, n) <= 1.05 * n**3 * 8
+
+
+def test_a_budget_asks_for_what_the_reverse_reads_not_for_all_states() -> None:
+    """All states of this LU pass the budget, its rows and columns do not: nothing is run again."""
+    n = 40
+
+    def loss(a: Any, budget: str) -> Any:
+        def step(k: Any, x: Any) -> Any:
+            factor = pb.where(pb.arange(n) > k, x[:, k] / x[k, k], 0.0)
+            rest = x - factor[:, None] * pb.where(pb.arange(n) > k, x[k], 0.0)[None, :]
+            return rest.at[:, k].set(pb.where(pb.arange(n) > k, factor, x[:, k]))
+
+        every, last = pb.scan(lambda x, k: (step(k, x), pb.sum(x[k])), a, pb.arange(n), budget=budget)
+        return pb.sum(every * np.arange(n)) + pb.sum(last ** 2)
+
+    a = dominant(n)
+    found = {budget: pb.compile(pb.grad(lambda a, b=budget: loss(a, b))) for budget in ("100KB", "40KB", "1GB")}
+    kept = {budget: f.lower(a).memory()["residuals"] for budget, f in found.items()}
+    assert kept["100KB"] == kept["1GB"] < 64 * n * n < 8 * n**3
+    for f in found.values():
+        np.testing.assert_allclose(f(a), found["1GB"](a), rtol=1e-12)
+    assert "what the reverse reads of all states fits" in str(found["100KB"].explain())
