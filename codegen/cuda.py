@@ -16,7 +16,10 @@ from ..dsl.size import Dim, evaluate, symbol
 from .cuda_kernel import BOUNDS, KernelWriter, comment
 from .cuda_ops import C_TYPE, HELPERS, helpers_of, literal
 from .cuda_plan import INT_SPAN, Action, Choose, Launch, Repeat, index_type
-from .cuda_scope import Scope, call_text, combine_text, fold_text, ordered_text, routine_text, safe
+from .cuda_scope import Scope, call_text, routine_text, safe
+from .cuda_templates import combine, fold, ordered
+from .cuda_threads import Call, Function, function
+from .cuda_verify import verify
 from .program import Branch, Kernel, Library, Loop, Program, Step
 from .serial import serialised
 
@@ -24,12 +27,14 @@ from .serial import serialised
 @dataclass(frozen=True, slots=True)
 class CudaText:
     """`text` is the translation unit; `launches` is what the host does with it, in order; `reaches` are sizes that an
-    index holds, beside those of the buffers and loops (see `index_of`)."""
+    index holds, beside those of the buffers and loops (see `index_of`); `functions` of the text are what threads do
+    together, and the kernels."""
 
     text: str
     launches: tuple[Action, ...]
     index: str
     reaches: tuple[Dim, ...] = ()
+    functions: tuple[Function, ...] = ()
 
 
 def write_cuda(program: Program, index: str = "int") -> CudaText:
@@ -44,7 +49,9 @@ def write_cuda(program: Program, index: str = "int") -> CudaText:
     program = serialised(program, lanes=True)
     writer = _UnitWriter(program)
     launches = writer.plan(program.steps)
-    return CudaText(writer.text(index), launches, index, tuple(writer.reaches.values()))
+    functions = writer.functions()
+    verify(functions)
+    return CudaText(writer.text(index, functions), launches, index, tuple(writer.reaches.values()), functions)
 
 
 def index_of(program: Program, text: CudaText, sizes: Mapping[str, int]) -> str:
@@ -56,7 +63,7 @@ def index_of(program: Program, text: CudaText, sizes: Mapping[str, int]) -> str:
 class _UnitWriter:
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.kernels: dict[str, tuple[str, tuple[Launch, ...]]] = {}
+        self.kernels: dict[str, tuple[tuple[Function, ...], tuple[Launch, ...]]] = {}
         self.common = Scope()
         self.reaches: dict[str, Dim] = {}
 
@@ -77,15 +84,15 @@ class _UnitWriter:
     def kernel(self, kernel: Kernel) -> tuple[Launch, ...]:
         if kernel.name not in self.kernels:
             writer = KernelWriter(kernel, self.program)
-            text, launch = writer.write()
-            launches = (launch,)
+            written, launch = writer.write()
+            functions, launches = (written,), (launch,)
             self._collect(writer.scope)
             self.reaches |= writer.indices.reaches
             if kernel.combine:
                 combining, scope = _combine(kernel, self.program)
                 self._collect(scope)
-                text, launches = f"{text}\n{combining[0]}", (launch, combining[1])
-            self.kernels[kernel.name] = text, launches
+                functions, launches = (written, combining[0]), (launch, combining[1])
+            self.kernels[kernel.name] = functions, launches
         return self.kernels[kernel.name][1]
 
     def _collect(self, scope: Scope) -> None:
@@ -95,14 +102,19 @@ class _UnitWriter:
         self.common.writes |= scope.writes
         self.common.calls |= scope.calls
 
-    def text(self, index: str) -> str:
-        kernels = [text for text, _ in self.kernels.values()]
-        folds = [fold_text(op, dtype, self.common) for op, dtype in sorted(self.common.folds)]
-        folds += [ordered_text(op, dtype, self.common) for op, dtype in sorted(self.common.writes)]
-        folds += [combine_text(op, dtype, self.common) for op, dtype in sorted(self.common.combines)]
+    def functions(self) -> tuple[Function, ...]:
+        """What threads do together, callees first, then the kernels."""
+        common = self.common
+        folds = [fold(op, dtype, common) for op, dtype in sorted(common.folds)]
+        writes = [ordered(op, dtype, common) for op, dtype in sorted(common.writes)]
+        combines = [combine(op, dtype, common) for op, dtype in sorted(common.combines)]
+        kernels = [f for functions, _ in self.kernels.values() for f in functions]
+        return (*folds, *writes, *combines, *kernels)
+
+    def text(self, index: str, functions: tuple[Function, ...]) -> str:
         routines = _routines(self.common)
         calls = [call_text(op, dtype) for op, dtype in sorted(self.common.calls)]
-        body = "\n".join([*calls, *routines, *folds, *kernels])
+        body = "\n".join([*calls, *routines, *(f.text for f in functions)])
         helpers = [HELPERS[name] for name in HELPERS if name in helpers_of(body)]
         return "\n".join([f"typedef {index} index_t;\n", *helpers, body])
 
@@ -119,16 +131,16 @@ def _routines(scope: Scope) -> list[str]:
     return list(texts.values())
 
 
-def _combine(kernel: Kernel, program: Program) -> tuple[tuple[str, Launch], Scope]:
+def _combine(kernel: Kernel, program: Program) -> tuple[tuple[Function, Launch], Scope]:
     """The global function that folds the chunks' partial results of `kernel`."""
     scope = Scope()
-    params, lines, chunks = [], [], scope.size(symbol(kernel.chunks))
+    params, calls, chunks = [], [], scope.size(symbol(kernel.chunks))
     for c in kernel.combine:
         dtype = program.buffers[c.target].dtype
         partial, target, kind = safe(c.partial), safe(c.target), C_TYPE[dtype]
         params += [f"const {kind}* __restrict__ {partial}", f"{kind}* __restrict__ {target}"]
-        arguments = ", ".join([partial, target, scope.size(c.count), chunks, literal(c.identity)])
-        lines.append(f"    {scope.combine(c.op, dtype)}({arguments});")
+        arguments = (partial, target, scope.size(c.count), chunks, literal(c.identity))
+        calls.append(Call(scope.combine(c.op, dtype), arguments))
     sizes = [f"index_t {name}" for name, _ in scope.sizes.values()]
     name = f"{safe(kernel.name)}_combine"
     head = "".join(
@@ -136,13 +148,11 @@ def _combine(kernel: Kernel, program: Program) -> tuple[tuple[str, Launch], Scop
         for c in kernel.combine
     )
     notes = "".join(f"// {n} = {d!r}\n" for n, d in scope.sizes.values() if n.startswith("size_"))
-    text = (
-        f'{head}{notes}extern "C" __global__ void {BOUNDS} {name}({", ".join(params + sizes)}) {{\n'
-        + "\n".join(lines)
-        + "\n}\n"
+    written = function(
+        name, f'{head}{notes}extern "C" __global__ void {BOUNDS} {name}({", ".join(params + sizes)})', calls
     )
     buffers = tuple(b for c in kernel.combine for b in (c.partial, c.target))
     return (
-        text,
+        written,
         Launch(name, kernel, "combine", buffers, tuple(d for _, d in scope.sizes.values()), meets=True),
     ), scope

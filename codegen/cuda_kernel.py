@@ -11,14 +11,27 @@ from __future__ import annotations
 
 import re
 
-from ..dsl.size import Size
 from .cuda_form import collides, ordered_write, suited
 from .cuda_ops import C_TYPE, is_library_call
-from .cuda_pack import find_packs
+from .cuda_pack import find_packs, pack_lines
 from .cuda_plan import BLOCK, Launch, temporaries_shared
 from .cuda_scope import safe
 from .cuda_statements import StatementWriter
-from .cuda_sync import Access, accesses, conflict
+from .cuda_sync import ROW, Access, access, accesses, conflict
+from .cuda_threads import (
+    THREAD,
+    THREADS,
+    At,
+    Call,
+    Function,
+    Line,
+    Meet,
+    Shared,
+    Touch,
+    function,
+    printed,
+    subscript,
+)
 from .program import Acc, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update, walk_stmts
 
 BOUNDS = "__launch_bounds__(256, 1)"  # a block at least: without the 1, ptxas saves registers by spilling a few
@@ -27,7 +40,7 @@ MANY_CALLS = 24      # library functions in one body, from which on they are cal
 
 
 class KernelWriter(StatementWriter):
-    """Prints one kernel; `write` returns its text and its launch."""
+    """Prints one kernel; `write` returns its function and its launch."""
 
     def __init__(self, kernel: Kernel, program: Program, alias: dict[str, str] | None = None) -> None:
         kernel = suited(kernel)
@@ -42,12 +55,13 @@ class KernelWriter(StatementWriter):
         self.written = {self.root(s.buffer) for s in touched if not isinstance(s, Load)}
         self.checks = any(isinstance(s, Check) for s in stmts)
         self.pending: list[Access] = []
+        self.owned = lambda stmt: accesses(stmt, self.written, self.alias)
 
     def root(self, buffer: str) -> str:
         return self.alias.get(buffer, buffer)
 
     # ---- the function -------------------------------------------------------------------------------------------
-    def write(self) -> tuple[str, Launch]:
+    def write(self) -> tuple[Function, Launch]:
         kernel, scope = self.kernel, self.scope
         scope.dtypes[kernel.chunk] = "int64"
         rows = scope.size(kernel.rows.extent)
@@ -56,7 +70,7 @@ class KernelWriter(StatementWriter):
         self.rows()
         self.barrier_if(bool(kernel.end) and (bool(self.pending) or self.per_thread_writes()))
         self.uniform(kernel.end)
-        body = "\n".join([*self.prologue(rows), *self.lines])
+        body = (*self.prologue(rows), *self.stmts)
         launch = Launch(
             safe(kernel.name),
             kernel,
@@ -68,22 +82,21 @@ class KernelWriter(StatementWriter):
             self.meets,
         )
         head = "".join(f"// {line}\n" for line in (*map(comment, kernel.title), *self.notes()))
-        return f'{head}extern "C" __global__ void {BOUNDS} {launch.name}({self.parameters()}) {{\n{body}\n}}\n', launch
+        head += f'extern "C" __global__ void {BOUNDS} {launch.name}({self.parameters()})'
+        return function(launch.name, head, body), launch
 
-    def prologue(self, rows: str) -> list[str]:
+    def prologue(self, rows: str) -> list[Line]:
         """What the lines need of: the thread, the number of threads, the chunk, and the rows lo .. hi-1 of this
         block."""
-        used = set(re.findall(r"\w+", "\n".join(self.lines)))
-        definitions = {
-            "thread": "const index_t thread = threadIdx.x;",
-            "threads": "const index_t threads = blockDim.x;",
-            safe(self.kernel.chunk): f"const long long {safe(self.kernel.chunk)} = blockIdx.x;",
-        }
-        bounds = [
-            "const index_t first = (index_t)blockIdx.x * rows_per_chunk, last = first + rows_per_chunk;",
-            f"const index_t lo = first < {rows} ? first : {rows}, hi = last < {rows} ? last : {rows};",
+        used, chunk = set(re.findall(r"\w+", "\n".join(printed(self.stmts, 1)))), safe(self.kernel.chunk)
+        definitions = (THREAD, THREADS, Line(f"const long long {chunk} = blockIdx.x;", (chunk,)))
+        first = "const index_t first = (index_t)blockIdx.x * rows_per_chunk, last = first + rows_per_chunk;"
+        lo = f"const index_t lo = first < {rows} ? first : {rows}, hi = last < {rows} ? last : {rows};"
+        return [
+            *(line for line in definitions if line.sets[0] in used),
+            Line(first, ("first", "last")),
+            Line(lo, ("lo", "hi")),
         ]
-        return ["    " + line for line in (*(text for name, text in definitions.items() if name in used), *bounds)]
 
     def parameters(self) -> str:
         sizes = [f"index_t {name}" for name, _ in self.scope.sizes.values()]
@@ -111,16 +124,20 @@ class KernelWriter(StatementWriter):
         kernel = self.kernel
         self.declare(kernel.rows)
         self.start_accs(kernel.accs)
+        before = self.owned
+        if kernel.vector:
+            self.owned = lambda stmt: [Access(a.buffer, a.reads, a.writes, ROW, True) for a in before(stmt)]
         if write := ordered_write(kernel):
             self.ordered_rows(write)
         elif not kernel.vector:
             self.rows_in_order()
         elif kernel.serial:
-            self.block(
-                "if (thread == 0) for (index_t {0} = lo; {0} < hi; ++{0})",
-                kernel.rows,
-                lambda: self.lane(kernel.body, kernel.accs),
-            )
+            with self.first_thread():
+                self.block(
+                    "for (index_t {0} = lo; {0} < hi; ++{0})",
+                    kernel.rows,
+                    lambda: self.lane(kernel.body, kernel.accs),
+                )
         else:
             first = self.packed_rows() if self.packs else "lo"
             self.block(
@@ -128,31 +145,29 @@ class KernelWriter(StatementWriter):
                 kernel.rows,
                 lambda: self.lane(kernel.body, kernel.accs),
             )
+        self.owned = before
         if kernel.vector:
             self.fold(kernel.accs)
 
     def ordered_rows(self, write: Store | Update) -> None:
         """A tile of rows at a time: threads compute the places and values, then the first thread of each place writes
         what the tile has for it, in order."""
-        row, dtype = safe(self.kernel.rows.name), self.program.buffers[write.buffer].dtype
-        self.line(f"__shared__ index_t places[{BLOCK}];")
-        self.line(f"__shared__ {C_TYPE[dtype]} updates[{BLOCK}];")
-        self.line("for (index_t tile = lo; tile < hi; tile += threads) {")
-        self.depth += 1
-        self.line(f"const index_t {row} = tile + thread;")
-        self.line("places[thread] = -1;")
-        self.line(f"if ({row} < hi) {{")
-        self.depth += 1
-        self.lane(self.kernel.body[:-1], ())
-        self.line(f"updates[thread] = {self.scope.operand(write.value)};")
-        guard = f"if ({safe(write.mask)}) " if write.mask else ""
-        self.line(f"{guard}places[thread] = {self.scope.offset(write.offset)};")
-        self.close()
-        self.line("__syncthreads();")
-        apply = self.scope.ordered(write.op if isinstance(write, Update) else "set", dtype)
-        self.line(f"{apply}({safe(write.buffer)}, places, updates);")
-        self.line("__syncthreads();")
-        self.close()
+        row, dtype, own = safe(self.kernel.rows.name), self.program.buffers[write.buffer].dtype, At("thread")
+        places, updates = subscript("places", own), subscript("updates", own)
+        self.stmts += [Shared("index_t", "places", BLOCK), Shared(C_TYPE[dtype], "updates", BLOCK)]
+        with self.inside("for (index_t tile = lo; tile < hi; tile += threads)", "tile"):
+            self.line(f"const index_t {row} = tile + thread;", row)
+            self.line(f"{places} = -1;", touches=(Touch("places", own, writes=True),))
+            with self.inside(f"if ({row} < hi)"):
+                self.lane(self.kernel.body[:-1], ())
+                value, guard = self.scope.operand(write.value), f"if ({safe(write.mask)}) " if write.mask else ""
+                self.line(f"{updates} = {value};", touches=(Touch("updates", own, writes=True),))
+                self.line(f"{guard}{places} = {self.scope.offset(write.offset)};",
+                          touches=(Touch("places", own, writes=True),))
+            self.stmts.append(Meet())
+            apply = self.scope.ordered(write.op if isinstance(write, Update) else "set", dtype)
+            target = Access(self.root(write.buffer), True, True, ("the first thread of a place",), False)
+            self.stmts += [Call(apply, (safe(write.buffer), "places", "updates"), touches=(target,)), Meet()]
         self.meets = True
 
     def rows_in_order(self) -> None:
@@ -170,38 +185,21 @@ class KernelWriter(StatementWriter):
         packs = self.packs
         assert packs is not None
         width, row = packs.width, safe(self.kernel.rows.name)
-        self.line("index_t head = lo;")
-        self.line("if (aligned) {")
-        self.depth += 1
-        self.line(f"head = hi - (hi - lo) % {width};")
-        self.line(f"for (index_t start = lo + {width} * thread; start < head; start += {width} * threads) {{")
-        self.depth += 1
-        names: dict[tuple[str, str], str] = {}
-        for access in packs.accesses:
-            name = names[access.key] = f"{safe(access.buffer)}_pack" + (
-                str(len(names)) if access.buffer in {k[0] for k in names} else ""
-            )
-            kind = f"pb_pack<{C_TYPE[self.program.buffers[access.buffer].dtype]}, {width}>"
-            at = "start" + (
-                f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else ""
-            )
-            read = f" = *(const {kind}*)({safe(access.buffer)} + {at})" if access.loaded else ""
-            self.line(f"{kind} {name}{read};")
-        self.line("#pragma unroll")
-        self.line(f"for (int lane = 0; lane < {width}; ++lane) {{")
-        self.depth += 1
-        self.line(f"const index_t {row} = start + lane;")
-        self.lane(self.kernel.body, self.kernel.accs, names)
-        self.close()
-        for access in packs.accesses:
-            if access.stored:
-                kind = f"pb_pack<{C_TYPE[self.program.buffers[access.buffer].dtype]}, {width}>"
-                at = "start" + (
-                    f" + {self.scope.size(access.const)}" if isinstance(access.const, Size) or access.const else ""
-                )
-                self.line(f"*({kind}*)({safe(access.buffer)} + {at}) = {names[access.key]};")
-        self.close()
-        self.close()
+        self.line("index_t head = lo;", "head")
+        with self.inside("if (aligned)"):
+            self.line(f"head = hi - (hi - lo) % {width};", "head")
+            with self.inside(
+                f"for (index_t start = lo + {width} * thread; start < head; start += {width} * threads)", "start"
+            ):
+                names, loads, stores = pack_lines(packs, self.program, self.scope)
+                for name, text in loads:
+                    self.line(text, name)
+                self.line("#pragma unroll")
+                with self.inside(f"for (int lane = 0; lane < {width}; ++lane)", "lane"):
+                    self.line(f"const index_t {row} = start + lane;", row)
+                    self.lane(self.kernel.body, self.kernel.accs, names)
+                for text in stores:
+                    self.line(text)
         return "head"
 
     # ---- what every thread computes alike -----------------------------------------------------------------------
@@ -235,19 +233,21 @@ class KernelWriter(StatementWriter):
 
     def threads_for(self, loop: For) -> None:
         """A vector loop: outer axes in order, the innermost one (or two, as one) spread over the threads."""
+        before = self.owned
         if self.kernel.serial and collides(loop):
-            self.line("if (thread == 0) {")
-            self.depth += 1
-            self.nest(loop.axes, lambda: self.lane(loop.body, loop.accs))
-            self.close()
-        elif len(loop.axes) == 1:
-            self.block(
-                f"for (index_t {{0}} = thread; {{0}} < {self.scope.size(loop.axes[0].extent)}; {{0}} += threads)",
-                loop.axes[0],
-                lambda: self.lane(loop.body, loop.accs),
-            )
+            with self.first_thread():
+                self.nest(loop.axes, lambda: self.lane(loop.body, loop.accs))
         else:
-            self.nest(loop.axes[:-2], lambda: self.plane(loop))
+            self.owned = lambda stmt: [access(stmt, self.alias, loop)] if before(stmt) else []
+            if len(loop.axes) == 1:
+                self.block(
+                    f"for (index_t {{0}} = thread; {{0}} < {self.scope.size(loop.axes[0].extent)}; {{0}} += threads)",
+                    loop.axes[0],
+                    lambda: self.lane(loop.body, loop.accs),
+                )
+            else:
+                self.nest(loop.axes[:-2], lambda: self.plane(loop))
+        self.owned = before
         self.fold(loop.accs)
 
     def plane(self, loop: For) -> None:
@@ -255,17 +255,18 @@ class KernelWriter(StatementWriter):
         outer, inner = loop.axes[-2:]
         k, j, extent = safe(outer.name), safe(inner.name), self.scope.size(inner.extent)
         start = f"index_t {k} = thread / {extent}, {j} = thread % {extent}"
-        self.line(f"if ({extent} > 0) for ({start}; {k} < {self.scope.size(outer.extent)};) {{")
-        self.depth += 1
-        self.lane(loop.body, loop.accs)
-        self.line(f"{k} += threads / {extent};")
-        self.line(f"{j} += threads % {extent};")
-        self.line(f"if ({j} >= {extent}) {{ {j} -= {extent}; ++{k}; }}")
-        self.close()
+        with (
+            self.inside(f"if ({extent} > 0)"),
+            self.inside(f"for ({start}; {k} < {self.scope.size(outer.extent)};)", k, j),
+        ):
+            self.lane(loop.body, loop.accs)
+            self.line(f"{k} += threads / {extent};", k)
+            self.line(f"{j} += threads % {extent};", j)
+            self.line(f"if ({j} >= {extent}) {{ {j} -= {extent}; ++{k}; }}", j, k)
 
     def barrier_if(self, needed: bool) -> None:
         if needed:
-            self.line("__syncthreads();")
+            self.stmts.append(Meet())
             self.pending, self.meets = [], True
 
     def meet_before_next_turn(self, body: tuple[Stmt, ...]) -> None:

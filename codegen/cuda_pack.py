@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, Size
+from .cuda_ops import C_TYPE
 from .cuda_plan import Aligned, itemsize
+from .cuda_scope import Scope, safe
 from .program import Check, Kernel, Let, Load, Offset, Program, Store, Update
 
 LONGEST = 160  # statements: a longer body is bound by arithmetic, and several copies of it by registers
@@ -60,6 +62,24 @@ def find_packs(kernel: Kernel, program: Program, alias: dict[str, str]) -> Packs
         Aligned(a.buffer, a.const, min(16, width * itemsize(program.buffers[a.buffer].dtype))) for a in accesses
     )
     return Packs(row, width, tuple(accesses), aligned)
+
+
+def pack_lines(
+    packs: Packs, program: Program, scope: Scope
+) -> tuple[dict[tuple[str, str], str], list[tuple[str, str]], list[str]]:
+    """For the packs from row `start` on: their names, (name, line) that declare and load each, lines that store."""
+    names: dict[tuple[str, str], str] = {}
+    loads, stores = [], []
+    for access in packs.accesses:
+        again = access.buffer in {buffer for buffer, _ in names}
+        name = names[access.key] = f"{safe(access.buffer)}_pack{len(names) if again else ''}"
+        kind = f"pb_pack<{C_TYPE[program.buffers[access.buffer].dtype]}, {packs.width}>"
+        shift = f" + {scope.size(access.const)}" if isinstance(access.const, Size) or access.const else ""
+        place = f"({safe(access.buffer)} + start{shift})"
+        loads.append((name, f"{kind} {name} = *(const {kind}*){place};" if access.loaded else f"{kind} {name};"))
+        if access.stored:
+            stores.append(f"*({kind}*){place} = {name};")
+    return names, loads, stores
 
 
 def _neighbours(offset: Offset, row: str) -> bool:

@@ -8,7 +8,7 @@ from ..dsl.errors import CompileError
 from ..dsl.size import Dim, Size, render
 from . import machine, mathematics
 from .cuda_ops import C_TYPE, FLOAT, HELPERS, is_library_call, literal, spell
-from .cuda_plan import PARTIALS, is_symbol
+from .cuda_plan import is_symbol
 from .machine import Routine
 from .program import Extent, Literal, Offset, Operand
 
@@ -120,21 +120,21 @@ class Scope:
         self.routines[op, dtype] = routine
         return f"{routine_name(routine)}({', '.join(texts)})"
 
-    def fold(self, op: str, dtype: str, value: str) -> str:
-        """The fold of every thread's `value` over the block, known to all of them."""
+    def fold(self, op: str, dtype: str) -> str:
+        """The device function that folds a value of every thread over the block, known to all of them."""
         self.folds.add((op, dtype))
-        return f"{fold_name(op, dtype)}({value})"
+        return fold_name(op, dtype)
 
     def ordered(self, op: str, dtype: str) -> str:
         """The device function that writes the places of a tile in order; `op` is 'set' or folds."""
         self.writes.add((op, dtype))
-        return f"pb_ordered_{op}_{dtype}"
+        return ordered_name(op, dtype)
 
     def combine(self, op: str, dtype: str) -> str:
         """The device function that folds partial results over chunks."""
         self.folds.add((op, dtype))
         self.combines.add((op, dtype))
-        return f"pb_combine_{op}_{dtype}"
+        return combine_name(op, dtype)
 
 
 def routine_name(routine: Routine) -> str:
@@ -158,6 +158,14 @@ def fold_name(op: str, dtype: str) -> str:
     return f"pb_fold_{op}_{dtype}"
 
 
+def ordered_name(op: str, dtype: str) -> str:
+    return f"pb_ordered_{op}_{dtype}"
+
+
+def combine_name(op: str, dtype: str) -> str:
+    return f"pb_combine_{op}_{dtype}"
+
+
 def routine_text(op: str, routine: Routine, scope: Scope) -> str:
     """A routine as a device function."""
     inner = Scope()
@@ -178,75 +186,3 @@ def routine_text(op: str, routine: Routine, scope: Scope) -> str:
     return "\n".join(
         [f"__device__ {kind} {routine_name(routine)}({params}) {{", *lines, f"    return {result};", "}", ""]
     )
-
-
-def fold_text(op: str, dtype: str, scope: Scope) -> str:
-    """A device function that folds one value of each thread over the block and gives the result to all of them."""
-    kind = C_TYPE[dtype]
-    step = scope.apply(op, dtype, ["v", "other"], [dtype, dtype])
-    shuffle = f"({kind})__shfl_xor_sync(0xffffffffu, {'v' if dtype in _SHUFFLED else '(int)v'}, distance)"
-    return f"""// {op} over the threads of a block; every thread gets the result
-__device__ __forceinline__ {kind} {fold_name(op, dtype)}({kind} v) {{
-    __shared__ {kind} warps[32];
-    for (int distance = 16; distance > 0; distance >>= 1) {{
-        const {kind} other = {shuffle};
-        v = {step};
-    }}
-    if (blockDim.x > 32) {{
-        if ((threadIdx.x & 31) == 0) warps[threadIdx.x >> 5] = v;
-        __syncthreads();
-        v = warps[0];
-        for (unsigned w = 1; w < blockDim.x / 32; ++w) {{
-            const {kind} other = warps[w];
-            v = {step};
-        }}
-        __syncthreads();
-    }}
-    return v;
-}}
-"""
-
-
-_SHUFFLED = ("int32", "int64", "uint32", "uint64", "float32", "float64")
-
-
-def ordered_text(op: str, dtype: str, scope: Scope) -> str:
-    """A device function of a block: every place in `places` gets its updates, in the order of the threads."""
-    kind = C_TYPE[dtype]
-    step = "updates[s]" if op == "set" else scope.apply(op, dtype, ["v", "updates[s]"], [dtype, dtype])
-    return f"""// {op} updates at places in order: the first thread of each place does it for all
-__device__ __forceinline__ void pb_ordered_{op}_{dtype}({kind}* target, const index_t* places, const {kind}* updates) {{
-    const index_t thread = threadIdx.x, threads = blockDim.x, place = places[thread];
-    bool first = place >= 0;
-    for (index_t s = 0; first && s < thread; ++s) first = places[s] != place;
-    if (first) {{
-        {kind} v = target[place];
-        for (index_t s = thread; s < threads; ++s) if (places[s] == place) v = {step};
-        target[place] = v;
-    }}
-}}
-"""
-
-
-def combine_text(op: str, dtype: str, scope: Scope) -> str:
-    """A device function of a whole grid: target[j] = fold of partial[c * count + j] over the chunks c (`combine_grid`
-    fits it)."""
-    kind = C_TYPE[dtype]
-    step = scope.apply(op, dtype, ["v", "partial[c * count + j]"], [dtype, dtype])
-    return f"""// {op} over chunks: a thread for each element of a long target, a block for each element of a short one
-__device__ __forceinline__ void pb_combine_{op}_{dtype}(
-    const {kind}* partial, {kind}* target, index_t count, index_t chunks, {kind} identity
-) {{
-    const index_t thread = threadIdx.x, threads = blockDim.x, block = blockIdx.x, blocks = gridDim.x;
-    if (count > {PARTIALS}) for (index_t j = block * threads + thread; j < count; j += blocks * threads) {{
-        {kind} v = partial[j];
-        for (index_t c = 1; c < chunks; ++c) v = {step};
-        target[j] = v;
-    }} else for (index_t j = block; j < count; j += blocks) {{
-        {kind} v = identity;
-        for (index_t c = thread; c < chunks; c += threads) v = {step};
-        v = {fold_name(op, dtype)}(v);
-        if (thread == 0) target[j] = v;
-    }}
-}}
-"""

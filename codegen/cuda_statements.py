@@ -1,28 +1,25 @@
-"""Statements of a kernel as lines of CUDA C++: values, loads and stores, accumulators and carries, loops in order."""
+"""Statements of a kernel as lines of CUDA C++: values, loads and stores, accumulators and carries."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from .cuda_index import Indices
 from .cuda_ops import C_TYPE, literal
 from .cuda_pack import Packs
-from .cuda_scope import Scope, safe
-from .program import Acc, Axis, Carry, Check, For, Kernel, Let, Load, Program, Stmt, Store, Update
+from .cuda_scope import safe
+from .cuda_threads import Call
+from .cuda_writer import ThreadWriter
+from .program import Acc, Carry, Check, Kernel, Let, Load, Program, Stmt, Store, Update
 
 
-class StatementWriter:
-    """Lines of one kernel, at a depth; `meets`: threads of a block wait for each other in them."""
+class StatementWriter(ThreadWriter):
+    """Lines of one kernel; `meets`: threads of a block wait for each other in them."""
 
     def __init__(self, kernel: Kernel, program: Program, packs: Packs | None) -> None:
+        super().__init__()
         self.kernel, self.program, self.packs = kernel, program, packs
-        self.scope = Scope()
         self.indices = Indices(kernel)
-        self.lines: list[str] = []
-        self.depth = 1
         self.meets = False
 
-    # ---- statements ---------------------------------------------------------------------------------------------
     def statement(self, stmt: Stmt, alone: bool, packs: dict[tuple[str, str], str] | None = None) -> None:
         """One statement; `alone`: every thread is here with the same values, so thread 0 stores."""
         scope = self.scope
@@ -39,16 +36,19 @@ class StatementWriter:
         place = f"{pack}.v[lane]" if pack else f"{safe(stmt.buffer)}[{scope.offset(stmt.offset)}]"
         if isinstance(stmt, Load):
             other = scope.operand(stmt.other) if stmt.other is not None else f"({C_TYPE[stmt.dtype]})0"
-            self.define(stmt.name, stmt.dtype, f"{safe(stmt.mask)} ? {place} : {other}" if stmt.mask else place)
+            text = f"{safe(stmt.mask)} ? {place} : {other}" if stmt.mask else place
+            self.define(stmt.name, stmt.dtype, text, stmt)
             return
         conditions = [c for c in ("thread == 0" if alone else "", safe(stmt.mask) if stmt.mask else "") if c]
         guard = f"if ({' && '.join(conditions)}) " if conditions else ""
         if isinstance(stmt, Store):
-            self.line(f"{guard}{place} = {scope.operand(stmt.value)};")
+            value = scope.operand(stmt.value)
         else:
             dtype = self.program.buffers[stmt.buffer].dtype
             texts, dtypes = [place, scope.operand(stmt.value)], [dtype, scope.dtype(stmt.value)]
-            self.line(f"{guard}{place} = {scope.apply(stmt.op, dtype, texts, dtypes)};")
+            value = scope.apply(stmt.op, dtype, texts, dtypes)
+        sets = (pack,) if pack else ()
+        self.line(f"{guard}{place} = {value};", *sets, touches=tuple(self.owned(stmt)))
 
     def let(self, stmt: Let) -> None:
         form = self.indices.forms.get(stmt.name)
@@ -57,77 +57,45 @@ class StatementWriter:
             return
         self.scope.axes.add(stmt.name)
         self.scope.dtypes[stmt.name] = stmt.dtype
-        self.line(f"const index_t {safe(stmt.name)} = {form.format(*map(self.scope.index, stmt.args))};")
+        text = form.format(*map(self.scope.index, stmt.args))
+        self.line(f"const index_t {safe(stmt.name)} = {text};", safe(stmt.name))
 
-    def define(self, name: str, dtype: str, text: str) -> None:
+    def define(self, name: str, dtype: str, text: str, stmt: Load | None = None) -> None:
         self.scope.dtypes[name] = dtype
-        self.line(f"const {C_TYPE[dtype]} {safe(name)} = {text};")
+        touches = tuple(self.owned(stmt)) if stmt else ()
+        self.line(f"const {C_TYPE[dtype]} {safe(name)} = {text};", safe(name), touches=touches)
 
     def start_accs(self, accs: tuple[Acc, ...]) -> None:
         for acc in accs:
             self.scope.dtypes[acc.name] = acc.dtype
-            self.line(f"{C_TYPE[acc.dtype]} {safe(acc.name)} = {literal(acc.identity)};")
+            self.line(f"{C_TYPE[acc.dtype]} {safe(acc.name)} = {literal(acc.identity)};", safe(acc.name))
 
     def add_accs(self, accs: tuple[Acc, ...]) -> None:
         for acc in accs:
-            texts = [safe(acc.name), self.scope.operand(acc.value)]
-            self.line(
-                f"{texts[0]} = {self.scope.apply(acc.op, acc.dtype, texts, [acc.dtype, self.scope.dtype(acc.value)])};"
-            )
+            name, dtypes = safe(acc.name), [acc.dtype, self.scope.dtype(acc.value)]
+            self.line(f"{name} = {self.scope.apply(acc.op, acc.dtype, [name, self.scope.operand(acc.value)], dtypes)};",
+                      name)
 
     def fold(self, accs: tuple[Acc, ...]) -> None:
         for acc in accs:
-            self.line(f"{safe(acc.name)} = {self.scope.fold(acc.op, acc.dtype, safe(acc.name))};")
+            name = safe(acc.name)
+            self.stmts.append(Call(self.scope.fold(acc.op, acc.dtype), (name,), name))
             self.meets = True
 
     def start_carries(self, carries: tuple[Carry, ...]) -> None:
         for carry in carries:
             self.scope.dtypes[carry.name] = self.scope.dtypes[carry.result] = carry.dtype
-            self.line(f"{C_TYPE[carry.dtype]} {safe(carry.name)} = {self.scope.operand(carry.init)};")
+            name = safe(carry.name)
+            self.line(f"{C_TYPE[carry.dtype]} {name} = {self.scope.operand(carry.init)};", name)
 
     def step_carries(self, carries: tuple[Carry, ...]) -> None:
         for carry in carries:
-            self.line(f"const {C_TYPE[carry.dtype]} {carry.name}_next = {self.scope.operand(carry.value)};")
+            following = f"{carry.name}_next"
+            self.line(f"const {C_TYPE[carry.dtype]} {following} = {self.scope.operand(carry.value)};", following)
         for carry in carries:
-            self.line(f"{safe(carry.name)} = {carry.name}_next;")
+            self.line(f"{safe(carry.name)} = {carry.name}_next;", safe(carry.name))
 
     def end_carries(self, carries: tuple[Carry, ...]) -> None:
         for carry in carries:
-            self.line(f"const {C_TYPE[carry.dtype]} {safe(carry.result)} = {safe(carry.name)};")
-
-    # ---- lines --------------------------------------------------------------------------------------------------
-    def declare(self, axis: Axis) -> None:
-        self.scope.axes.add(axis.name)
-        self.scope.dtypes[axis.name] = "int64"
-
-    def turns(self, loop: For, body: Callable[[], None]) -> None:
-        """The turns of `loop` in order."""
-        if loop.turns is None:
-            self.nest(loop.axes, body)
-            return
-        end = self.scope.operand(loop.turns)
-        self.block(f"for (index_t {{0}} = 0; {{0}} < {end}; ++{{0}})", loop.axes[0], body)
-
-    def nest(self, axes: tuple[Axis, ...], body: Callable[[], None]) -> None:
-        """Loops over `axes` in order around `body()`."""
-        if not axes:
-            body()
-            return
-        self.block(
-            f"for (index_t {{0}} = 0; {{0}} < {self.scope.size(axes[0].extent)}; ++{{0}})",
-            axes[0],
-            lambda: self.nest(axes[1:], body),
-        )
-
-    def block(self, head: str, axis: Axis, body: Callable[[], None]) -> None:
-        self.line(head.format(safe(axis.name)) + " {")
-        self.depth += 1
-        body()
-        self.close()
-
-    def close(self) -> None:
-        self.depth -= 1
-        self.line("}")
-
-    def line(self, text: str) -> None:
-        self.lines.append("    " * self.depth + text)
+            result = safe(carry.result)
+            self.line(f"const {C_TYPE[carry.dtype]} {result} = {safe(carry.name)};", result)

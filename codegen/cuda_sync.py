@@ -16,6 +16,7 @@ from .program import For, Load, Offset, Stmt, Store, Update, walk_stmts
 
 UNIFORM = ("thread 0",)
 ALL = ("every thread",)
+ROW = ("the thread of the row",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ def conflict(a: Access, b: Access, later_row: bool = False) -> bool:
 def accesses(stmt: Stmt, written: set[str], alias: dict[str, str]) -> list[Access]:
     """Every access of `stmt`, which is outside of vector loops, to the buffers in `written`."""
     if isinstance(stmt, For) and stmt.vector:
-        return [_access(s, alias, stmt) for s in _touching(walk_stmts(stmt.body), written, alias)]
+        return [access(s, alias, stmt) for s in _touching(walk_stmts(stmt.body), written, alias)]
     if isinstance(stmt, For):
         return [x for s in stmt.body for x in accesses(s, written, alias)]
-    return [_access(s, alias, None) for s in _touching([stmt], written, alias)]
+    return [access(s, alias, None) for s in _touching([stmt], written, alias)]
 
 
 def _touching(stmts: Iterable[Stmt], written: set[str], alias: dict[str, str]) -> Iterator[Load | Store | Update]:
@@ -54,7 +55,8 @@ def _touching(stmts: Iterable[Stmt], written: set[str], alias: dict[str, str]) -
             yield stmt
 
 
-def _access(stmt: Load | Store | Update, alias: dict[str, str], loop: For | None) -> Access:
+def access(stmt: Load | Store | Update, alias: dict[str, str], loop: For | None) -> Access:
+    """What `stmt` touches, outside of vector loops or in `loop`."""
     buffer = alias.get(stmt.buffer, stmt.buffer)
     reads, writes = not isinstance(stmt, Store), not isinstance(stmt, Load)
     if loop is None:
@@ -75,7 +77,14 @@ def _lane(offset: Offset, loop: For) -> tuple[object, ...] | None:
         return None
     if not all(name in spread or is_multiple(c, extent) for name, c in offset.terms):
         return None
-    return "lane", render(extent), render(offset.const)
+    return "lane", render(extent), _shift(offset.const, extent)
+
+
+def _shift(const: Dim, extent: Dim) -> str:
+    """By how much `const` moves an element from its thread: whole multiples of `extent` do not."""
+    if not isinstance(const, Size) and not isinstance(extent, Size) and extent:
+        return str(const % extent)
+    return "0" if is_multiple(const, extent) else render(const)
 
 
 def _exact(offset: Offset, loop: For) -> tuple[object, ...]:
@@ -84,7 +93,20 @@ def _exact(offset: Offset, loop: For) -> tuple[object, ...]:
     if not any(name == loop.axes[-1].name for name, _ in offset.terms):
         return ALL
     terms = sorted((position.get(name, name), render(coefficient)) for name, coefficient in offset.terms)
-    return tuple(render(axis.extent) for axis in loop.axes), render(offset.const), *terms
+    return tuple(render(axis.extent) for axis in loop.axes), render(_group(offset, loop)), *terms
+
+
+def _group(offset: Offset, loop: For) -> Dim:
+    """The constant of `offset` without what stays between two neighbours of a loop by steps: with a step of 2, the two
+    parts of a complex number have one owner."""
+    step = offset.coefficient(loop.axes[-1].name)
+    if isinstance(step, Size) or step < 2:
+        return offset.const
+    if not all(is_multiple(offset.coefficient(axis.name), step) for axis in loop.axes):
+        return offset.const
+    terms = offset.const.terms if isinstance(offset.const, Size) else (((), offset.const),)
+    start = offset.const - sum(scale for powers, scale in terms if not powers) % step
+    return start if is_multiple(start, step) else offset.const
 
 
 def is_multiple(coefficient: Dim, extent: Dim) -> bool:

@@ -95,7 +95,7 @@ PLANTED = {
         "shuffle: the mask names a thread that is not there"),
     "a shuffle outside of its mask": (softmax, "0xffffffffu", "0x0000ffffu", [X], None, "not in its own mask"),
     "a write behind shared memory": (
-        softmax, "warps[threadIdx.x >> 5] = v", "warps[(threadIdx.x >> 5) + 32] = v", [X], None,
+        softmax, "warps[thread >> 5] = v", "warps[(thread >> 5) + 32] = v", [X], None,
         r"shared warps: written outside of its bounds, at element 3\d of 32"),
     "a read behind shared memory": (
         softmax, "other = warps[w]", "other = warps[w + 31]", [X], None,

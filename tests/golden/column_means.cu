@@ -5,16 +5,20 @@ template <class T, int N> struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16
 
 // add over the threads of a block; every thread gets the result
 __device__ __forceinline__ float pb_fold_add_float32(float v) {
+    const index_t thread = threadIdx.x;
+    const index_t threads = blockDim.x;
     __shared__ float warps[32];
     for (int distance = 16; distance > 0; distance >>= 1) {
         const float other = (float)__shfl_xor_sync(0xffffffffu, v, distance);
         v = v + other;
     }
-    if (blockDim.x > 32) {
-        if ((threadIdx.x & 31) == 0) warps[threadIdx.x >> 5] = v;
+    if (threads > 32) {
+        if ((thread & 31) == 0) {
+            warps[thread >> 5] = v;
+        }
         __syncthreads();
         v = warps[0];
-        for (unsigned w = 1; w < blockDim.x / 32; ++w) {
+        for (index_t w = 1; w < threads >> 5; ++w) {
             const float other = warps[w];
             v = v + other;
         }
@@ -27,16 +31,27 @@ __device__ __forceinline__ float pb_fold_add_float32(float v) {
 __device__ __forceinline__ void pb_combine_add_float32(
     const float* partial, float* target, index_t count, index_t chunks, float identity
 ) {
-    const index_t thread = threadIdx.x, threads = blockDim.x, block = blockIdx.x, blocks = gridDim.x;
-    if (count > 512) for (index_t j = block * threads + thread; j < count; j += blocks * threads) {
-        float v = partial[j];
-        for (index_t c = 1; c < chunks; ++c) v = v + partial[c * count + j];
-        target[j] = v;
-    } else for (index_t j = block; j < count; j += blocks) {
-        float v = identity;
-        for (index_t c = thread; c < chunks; c += threads) v = v + partial[c * count + j];
-        v = pb_fold_add_float32(v);
-        if (thread == 0) target[j] = v;
+    const index_t thread = threadIdx.x;
+    const index_t threads = blockDim.x;
+    const index_t block = blockIdx.x, blocks = gridDim.x;
+    if (count > 512) {
+        for (index_t j = block * threads + thread; j < count; j += blocks * threads) {
+            float v = partial[j];
+            for (index_t c = 1; c < chunks; ++c) {
+                v = v + partial[c * count + j];
+            }
+            target[j] = v;
+        }
+    }
+    if (count <= 512) {
+        for (index_t j = block; j < count; j += blocks) {
+            float v = identity;
+            for (index_t c = thread; c < chunks; c += threads) {
+                v = v + partial[c * count + j];
+            }
+            v = pb_fold_add_float32(v);
+            if (thread == 0) target[j] = v;
+        }
     }
 }
 

@@ -5,16 +5,20 @@ template <class T> __device__ T pb_maximum(T a, T b) { return a != a ? a : b != 
 
 // add over the threads of a block; every thread gets the result
 __device__ __forceinline__ double pb_fold_add_float64(double v) {
+    const index_t thread = threadIdx.x;
+    const index_t threads = blockDim.x;
     __shared__ double warps[32];
     for (int distance = 16; distance > 0; distance >>= 1) {
         const double other = (double)__shfl_xor_sync(0xffffffffu, v, distance);
         v = v + other;
     }
-    if (blockDim.x > 32) {
-        if ((threadIdx.x & 31) == 0) warps[threadIdx.x >> 5] = v;
+    if (threads > 32) {
+        if ((thread & 31) == 0) {
+            warps[thread >> 5] = v;
+        }
         __syncthreads();
         v = warps[0];
-        for (unsigned w = 1; w < blockDim.x / 32; ++w) {
+        for (index_t w = 1; w < threads >> 5; ++w) {
             const double other = warps[w];
             v = v + other;
         }
@@ -25,16 +29,20 @@ __device__ __forceinline__ double pb_fold_add_float64(double v) {
 
 // maximum over the threads of a block; every thread gets the result
 __device__ __forceinline__ double pb_fold_maximum_float64(double v) {
+    const index_t thread = threadIdx.x;
+    const index_t threads = blockDim.x;
     __shared__ double warps[32];
     for (int distance = 16; distance > 0; distance >>= 1) {
         const double other = (double)__shfl_xor_sync(0xffffffffu, v, distance);
         v = pb_maximum(v, other);
     }
-    if (blockDim.x > 32) {
-        if ((threadIdx.x & 31) == 0) warps[threadIdx.x >> 5] = v;
+    if (threads > 32) {
+        if ((thread & 31) == 0) {
+            warps[thread >> 5] = v;
+        }
         __syncthreads();
         v = warps[0];
-        for (unsigned w = 1; w < blockDim.x / 32; ++w) {
+        for (index_t w = 1; w < threads >> 5; ++w) {
             const double other = warps[w];
             v = pb_maximum(v, other);
         }
