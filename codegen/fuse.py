@@ -26,7 +26,7 @@ class Cluster:
     """Roots computed by one kernel over `domain`, rows along the axes `outer`; `rowwise` roots have the domain of the
     rows alone.
 
-    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence, loop, lanes). `after`:
+    `kind` other than nest: one root that is a step of its own (contract, scatter, recurrence, loop). `after`:
     clusters that must come before although their results are not read, because this one overwrites what they read.
     """
 
@@ -58,7 +58,7 @@ def fitted(root: Root, stored: Iterable[Expr]) -> Root:
     inside = map_root(root.node, stored)
     inside.sweep = root
     if len(root.kept) > 1 and root.kept[-1] == len(root.domain) - 1 and _folds_inside(root.operand, stored):
-        inside.kind = "lanes"
+        inside.kind = "pairs"
     return inside
 
 
@@ -89,8 +89,9 @@ def clusters_of(roots: list[Root], overwritten: Mapping[Expr, Expr]) -> list[Clu
                  if c.kind == "nest" and not order.blocks(c, root, needs) and not _meets(c, root)]
         cluster = _joined(open_, root, kind)
         if cluster is None:
-            cluster = Cluster(root.domain, (), [root], kind=kind)
-            cluster.outer = choose_outer(cluster, [root]) or ()
+            cluster = _around_sweep(root.sweep) if root.sweep and kind == "pairs" else Cluster(root.domain, (), [root],
+                                                                                               kind=kind)
+            cluster.outer = cluster.outer or choose_outer(cluster, [root]) or ()
             clusters.append(cluster)
         order.place(root, cluster)
     return clusters
@@ -203,6 +204,14 @@ def _join_sweep(cluster: Cluster, sweep: Root) -> bool:
     cluster.roots.append(joined)
     cluster.outer = outer
     return True
+
+
+def _around_sweep(sweep: Root) -> Cluster:
+    """A kernel for a fold that keeps the last axis: the axes kept before it are the rows, the last lies beyond."""
+    *rows, last = sweep.kept
+    perm = (*rows, *sweep.reduced, last)
+    root = sweep if perm == tuple(range(len(perm))) else _turned(sweep, perm)
+    return Cluster(root.domain[:-1], tuple(range(len(rows))), [replace(root, extra=1)])
 
 
 def _aligned(root: Root, cluster: Cluster) -> Root | None:

@@ -10,7 +10,8 @@ import numpy as np
 from ..dsl import size
 from ..dsl.node import Expr
 from ..dsl.primitives import identity_of
-from ..dsl.size import Dim, same_shape
+from ..dsl.size import Dim
+from .beyond import sweep_beyond
 from .emit import LETTERS, Emitter, Index, Scope, close_loop, dtype_name, flat
 from .emit_entries import band_stores
 from .emit_rules import turns_of, unrolls
@@ -158,7 +159,7 @@ class Nest:
         if not roots:
             return
         if roots[0].looped:
-            self.sweep_beyond(roots)
+            sweep_beyond(self, roots)
             return
         if not self.inner:
             for root, cell, value in self.computed(roots, self.index):
@@ -167,7 +168,7 @@ class Nest:
         if self.short:
             self.short_sweep(roots)
             return
-        scopes = [self.emitter.open((self.axes[a],), not vector_rows and a == self.inner[-1]) for a in self.inner]
+        scopes = self.open_inner(vector_rows)
         folds = []
         for root, cell, value in self.computed(roots, self.index):
             if not root.reduced:
@@ -177,57 +178,35 @@ class Nest:
             else:
                 folds.append((root, cell, value))
         for node in kept:
-            self.keep(node)
-        values: list[Operand] = [v for _, _, v in folds]
-        for scope in reversed(scopes):
-            values = list(
-                close_loop(
-                    self.emitter,
-                    scope,
-                    tuple((r.op, dtype_name(r.node), v) for (r, _, _), v in zip(folds, values, strict=True)),
-                )
-            )
+            self.keep(node, self.index)
+        values = self.close_inner(scopes, [(root, value) for root, _, value in folds])
         for (root, cell, _), value in zip(folds, values, strict=True):
             self.folded(root, cell, value)
 
-    def keep(self, node: Expr) -> None:
-        """Store `node` in the memory of a row, which every chunk has once, and load it from there from now on."""
-        value = self.emitter.value(node, self.index)
+    def open_inner(self, vector_rows: bool) -> list[Scope]:
+        """Open the loops over the inner axes; the last one runs in lanes unless the rows do."""
+        return [self.emitter.open((self.axes[a],), not vector_rows and a == self.inner[-1]) for a in self.inner]
+
+    def close_inner(self, scopes: list[Scope], folds: list[tuple[Root, Operand]]) -> list[Operand]:
+        """Close them; what each root's values gave."""
+        values = [value for _, value in folds]
+        for scope in reversed(scopes):
+            folded = tuple((r.op, dtype_name(r.node), v) for (r, _), v in zip(folds, values, strict=True))
+            values = list(close_loop(self.emitter, scope, folded))
+        return values
+
+    def close_scope(self, scope: Scope) -> None:
+        """Close a loop that folds nothing."""
+        close_loop(self.emitter, scope, ())
+
+    def keep(self, node: Expr, index: Index) -> None:
+        """Store node[index] in the memory of a row, which every chunk has once, and load it from there from now on."""
+        value = self.emitter.value(node, index)
         shape = tuple(self.cluster.domain[a] for a in self.inner)
         buffer = self.context.temporary("in_row", dtype_name(node), (size.symbol(self.chunks), *shape))
         offset = Offset(0, (("chunk", size.product(shape)),)) + flat(tuple(self.index[a] for a in self.inner), shape)
         self.emitter.scopes[-1].stmts.append(Store(buffer, offset, value))
-        self.emitter.in_row[node, self.index] = (buffer, offset)
-
-    def sweep_beyond(self, roots: list[Root]) -> None:
-        """Folds with axes of their own, in lanes: updates in place, one for each turn of the inner axes."""
-        for first in roots:
-            alike = [r for r in roots if same_shape(r.beyond, first.beyond)]
-            if alike[0] is not first:
-                continue
-            beyond = tuple(Axis(self.context.names.index(LETTERS[(len(self.axes) + k) % 8]), d)
-                           for k, d in enumerate(first.beyond))
-            index = (*self.index, *(Offset(0, ((a.name, 1),)) for a in beyond))
-            for root in alike:
-                if root.reduced == self.inner:
-                    self.clear_row(root)
-            loops = [self.emitter.open((self.axes[a],)) for a in self.inner]
-            loops += [self.emitter.open((axis,), axis is beyond[-1]) for axis in beyond]
-            for root, value in [(r, self.emitter.value(r.operand, index)) for r in alike]:
-                self.update(root, index, value)
-            for opened in reversed(loops):
-                close_loop(self.emitter, opened, ())
-
-    def clear_row(self, root: Root) -> None:
-        """The identity of the fold, in the row of its result."""
-        count, dtype = size.product(root.beyond), dtype_name(root.node)
-        axis = Axis(self.context.names.index("j"), count)
-        row = flat((*self.row_index(), *(Offset() for _ in root.beyond)), root.node.shape)
-        identity = Literal.of(identity_of(root.op, np.dtype(dtype)), dtype)
-        place = row + Offset(0, ((axis.name, 1),))
-        self.emitter.scopes[-1].stmts.append(
-            For((axis,), (Store(self.context.stored[root.node], place, identity),), vector=True)
-        )
+        self.emitter.in_row[node, index] = (buffer, offset)
 
     def computed(self, roots: list[Root], index: Index) -> list[tuple[Root, Index, Operand]]:
         """`roots` with their values at `index`, one for each place on the short axes beyond, all of them before any is

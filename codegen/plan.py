@@ -16,7 +16,6 @@ from .components import separated
 from .contractions import gemm_attrs
 from .fuse import Cluster, clusters_of, fitted, ordered
 from .halves import in_memory, is_complex
-from .lane_folds import lane_fold_kernel
 from .library import library_step, result_word
 from .lower import fused_products, lowered
 from .marks import is_marked
@@ -250,8 +249,6 @@ def _steps(cluster: Cluster, context: Context) -> list[Step]:
     if cluster.kind == "scatter":
         updates = scatter_kernel(root, context, name, title)
         return [updates] if node in context.regions else [_scatter_base(root, context), updates]
-    if cluster.kind == "lanes":
-        return [lane_fold_kernel(root, context, name, title)]
     if cluster.kind == "recurrence":
         return [recurrence_kernel(root, context, name, title)]
     return [Nest(cluster, context, name, title).build()]

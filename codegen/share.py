@@ -125,6 +125,30 @@ def kept_in_rows(stages: Sequence[Sequence[Root]], rank: int, stored: Collection
     return kept
 
 
+def worth_keeping(roots: Sequence[Root], rank: int, stored: Collection[Expr]) -> list[tuple[Expr, tuple[int, ...]]]:
+    """What `roots`, which have axes beyond the first `rank`, compute along just these: topmost only, each with the axes
+    of its index.
+    """
+    plain = {offset: a for a, offset in enumerate(identity(range(rank)))}
+    within: dict[Expr, list[tuple[int, ...]]] = {}
+    for node, index in ((n, i) for root in roots for n, indices in root.values.items() for i in indices):
+        axes = tuple(plain.get(offset, rank) for offset in index)
+        if sorted(axes) == list(range(rank)):
+            within.setdefault(node, []).append(axes)
+    found: list[tuple[Expr, tuple[int, ...]]] = []
+    stack, seen = [root.operand for root in roots], set(stored)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in within and _is_worth_keeping(node, set(stored)):
+            found += [(node, axes) for axes in within[node]]
+        else:
+            stack += node.args
+    return found
+
+
 def _is_worth_keeping(node: Expr, done: set[Expr]) -> bool:
     return (weight(node) > 0 or node.op == "reduce") and costs(node, done, RECOMPUTE)
 
