@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ..dsl import size
 from ..dsl.size import Dim, Size
 from .loops import defined, operands
-from .program import Axis, Extent, For, Kernel, Let, Literal, Load, Offset, Operand, Stmt, Store, Update, walk_stmts
+from .program import Axis, Check, Extent, For, Kernel, Let, Literal, Load, Offset, Operand, Stmt, Store, Update, walk_stmts
 
 FAR = 1 << 20            # every size is imagined as large when a border is looked for at the start or end of an axis
 NEAR = 64                # a border this close to 0 is at the start
@@ -71,6 +71,8 @@ def _tested(body: tuple[Stmt, ...]) -> Iterable[str]:
     for stmt in walk_stmts(body):
         if isinstance(stmt, (Load, Store, Update)) and stmt.mask:
             yield stmt.mask
+        elif isinstance(stmt, Check) and isinstance(stmt.ok, str):
+            yield stmt.ok
         elif isinstance(stmt, Let) and stmt.op in ("where", "mask") and isinstance(stmt.args[0], str):
             yield stmt.args[0]
 
@@ -186,6 +188,8 @@ def _decided(loop: For, known: Mapping[str, bool], alias: dict[str, Operand]) ->
             if same is not None:
                 alias[stmt.name] = same
                 continue
+        if isinstance(stmt, Check) and known.get(str(stmt.ok)):
+            continue
         if isinstance(stmt, (Load, Store, Update)) and stmt.mask in known:
             if known[str(stmt.mask)]:
                 stmt = replace(stmt, mask=None, other=None) if isinstance(stmt, Load) else replace(stmt, mask=None)
@@ -225,6 +229,8 @@ def _renamed(stmt: Stmt, alias: Mapping[str, Operand]) -> Stmt:
     if isinstance(stmt, (Store, Update)):
         return replace(stmt, offset=_moved(stmt.offset, alias), value=_now(stmt.value, alias),
                        mask=_name(stmt.mask, alias))
+    if isinstance(stmt, Check):
+        return replace(stmt, ok=str(_name(stmt.ok, alias)))
     return stmt
 
 

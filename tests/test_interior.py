@@ -194,3 +194,22 @@ def test_conditions_at_borders_do_not_count_as_work():
     value = work(lambda u: neighbours(u, "constant"), u)
     adjoint = work(lambda u, g: pb.vjp(lambda u: neighbours(u, "constant"), u)[1](g)[0], u, u)
     assert adjoint < 1.5 * value < 45
+
+
+@pytest.mark.parametrize("n", (0, 1, 9, 40))
+def test_a_gather_beside_another_array_is_checked_in_every_part_of_the_loop(n):
+    """What checks an index is defined wherever the check stands, and goes where the index is not read."""
+    x, table = rng.normal(size=n), rng.normal(size=(5, 5))
+
+    def joined(x, table, places):
+        return pb.sum(pb.tanh(pb.concatenate([x, pb.diagonal(table)[places], x])))
+
+    places = rng.integers(-5, 5, 40)
+    compiled = pb.compile(joined)
+    expected = np.sum(np.tanh(np.concatenate([x, np.diagonal(table)[places], x])))
+    np.testing.assert_allclose(compiled(x, table, places), expected, rtol=1e-13)
+    for bad, value in itertools.product((0, 13, 39), (5, -6)):
+        wrong = places.copy()
+        wrong[bad] = value
+        with pytest.raises(IndexError):
+            compiled(x, table, wrong)
