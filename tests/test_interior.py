@@ -213,3 +213,11 @@ def test_a_gather_beside_another_array_is_checked_in_every_part_of_the_loop(n):
         wrong[bad] = value
         with pytest.raises(IndexError):
             compiled(x, table, wrong)
+
+
+@pytest.mark.parametrize("n", (0, 1, 9, 40))
+def test_a_diagonal_beside_another_array(n):
+    x, table = rng.normal(size=n), rng.normal(size=(5, 4))
+    compiled = pb.compile(lambda x, table: pb.sum(pb.tanh(pb.concatenate([x, pb.diagonal(table)]))))
+    expected = np.sum(np.tanh(np.concatenate([x, np.diagonal(table)])))
+    np.testing.assert_allclose(compiled(x, table), expected, rtol=1e-13)
