@@ -15,7 +15,22 @@ from dataclasses import dataclass, replace
 from ..dsl import size
 from ..dsl.size import Dim, Size
 from .loops import defined, operands
-from .program import Axis, Check, Extent, For, Kernel, Let, Literal, Load, Offset, Operand, Stmt, Store, Update, walk_stmts
+from .program import (
+    Axis,
+    Check,
+    Extent,
+    For,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Offset,
+    Operand,
+    Stmt,
+    Store,
+    Update,
+    walk_stmts,
+)
 
 FAR = 1 << 20            # every size is imagined as large when a border is looked for at the start or end of an axis
 NEAR = 64                # a border this close to 0 is at the start
