@@ -186,7 +186,7 @@ class Entry:
         words += [f"ptr {self._pointer(*p)}" for p in step.targets[results:]]
         words += [f"i64 {size(d)}" for d in (*calls_of(step)[1].values(), product(step.attr("batch")))]  # type: ignore[arg-type]
         self.f.line(f"call void @{function_name(step)}({', '.join(words)}, "
-                    "ptr %blas, ptr %pending, i64 %thread)")
+                    "ptr %blas, ptr %args, ptr %pending, i64 %thread)")
 
     def host(self, step: Library) -> None:
         """Call back into the host: it reads what to do from a text, pointers and sizes."""

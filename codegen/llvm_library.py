@@ -15,6 +15,7 @@ from .program import Library, Program
 # The letter of the routines and the type of numbers, of complex ones that of their parts.
 TYPES = {"float64": ("d", "double"), "float32": ("s", "float"),
          "complex128": ("z", "double"), "complex64": ("c", "float")}
+SMALL = 128 * 128        # elements of a matrix up to which BLAS leaves it to one thread
 
 DECLARATION = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
 
@@ -89,6 +90,12 @@ def runs_natively(step: Library) -> bool:
     return step.routine in NATIVE and step_type(step) in TYPES
 
 
+def is_shared(step: Library) -> bool:
+    """Whether several threads may compute matrices of the batch at once: no scratch memory, one for all, is needed."""
+    batch = product(step.attr("batch")) if runs_natively(step) else 1  # type: ignore[arg-type]
+    return not native_row(step).scratch if isinstance(batch, Size) or batch > 1 else False
+
+
 class RoutineWriter:
     """Prints the function that runs one routine: results, operands, scratch memory, integers, elements of the batch,
     then what every step is given.
@@ -114,29 +121,41 @@ class RoutineWriter:
         pointers = [f"ptr %{name}.all, i64 %{name}.count" for name in self.memories]
         pointers += [f"ptr %{name}" for name in self.scratch]
         integers = [f"i64 %{name}" for name in self.dims]
-        head = ", ".join([*pointers, *integers, "i64 %batch", "ptr %blas, ptr %pending, i64 %thread"])
+        head = ", ".join([*pointers, *integers, "i64 %batch", "ptr %blas, ptr %args, ptr %pending, i64 %thread"])
         entry, words = self.entry(), self.words()
         body = [*self.copies(), *self.guard(), *self.called(), "br label %next"]
         failed = [f"call void @fill_nan_{self.type}(ptr %{t}, i64 %{t}.count)"
                   for t, kind in self.memories.items() if t.startswith("t") and kind == self.type]
         lines = [f"define internal void @{self.name}({head}) noinline #0 {{", "entry:", *entry, *words,
-                 "br label %head", "head:",
-                 "%i = phi i64 [ 0, %prepare ], [ %i.next, %next ]", "%more = icmp slt i64 %i, %batch",
-                 "br i1 %more, label %turn, label %done", "turn:", *self.places(), *body,
+                 "br label %head", "head:", "%own = phi i64 [ 0, %prepare ], [ %own.next, %next ]",
+                 "br i1 %shared, label %take, label %pick",
+                 "take:", "%taken = atomicrmw add ptr %team, i64 1 monotonic", "br label %pick",
+                 "pick:", "%i = phi i64 [ %own, %head ], [ %taken, %take ]", "%more = icmp slt i64 %i, %batch",
+                 "br i1 %more, label %turn, label %finish", "turn:", *self.places(), *body,
                  "failed:", *failed, "br label %next",
-                 "next:", "%i.next = add i64 %i, 1", "br label %head", "done:", "ret void", "}", ""]
+                 "next:", "%own.next = add i64 %own, 1", "br label %head",
+                 "finish:", "br i1 %shared, label %gather, label %done",
+                 "gather:", "call void @meet_all(ptr %args, i64 %thread)", "br label %done",
+                 "done:", "ret void", "}", ""]
         return "\n".join(lines)
 
     def entry(self) -> list[str]:
-        """Thread 0 runs the routine. Where a size is 0 results are empty, or sums over nothing."""
-        lines = ["store i64 1, ptr %pending", "%info = alloca i32",
+        """All threads take matrices of a batch, unless they are so large that BLAS has threads of its own for each;
+        else thread 0 runs the routine. Where a size is 0 results are empty, or sums over nothing.
+        """
+        lines = ["%info = alloca i32",
                  f"%one = alloca [2 x {self.type}]", f"%zero = alloca [2 x {self.type}]",
                  f"%ints = alloca [{max(1, len(self.integers()))} x i32]",
-                 f"%chars = alloca [{max(1, len(self.characters()))} x i8]", "%first = icmp eq i64 %thread, 0",
-                 "br i1 %first, label %start, label %done", "start:", "%go.0 = icmp sge i64 %batch, 0"]
+                 f"%chars = alloca [{max(1, len(self.characters()))} x i8]", "%go.0 = icmp sge i64 %batch, 0"]
         for k, name in enumerate(self.dims):
             lines += [f"%some.{k} = icmp sgt i64 %{name}, 0", f"%go.{k + 1} = and i1 %go.{k}, %some.{k}"]
-        lines += [f"br i1 %go.{len(self.dims)}, label %prepare, label %empty", "empty:"]
+        go = f"%go.{len(self.dims)}"
+        lines += [*self.sharing(go),
+                  "br i1 %shared, label %together, label %single",
+                  "together:", "call void @meet(ptr %args, ptr %pending, i64 %thread)", "br label %prepare",
+                  "single:", "store i64 1, ptr %pending", "%first = icmp eq i64 %thread, 0",
+                  "br i1 %first, label %start, label %done", "start:", f"br i1 {go}, label %prepare, label %empty",
+                  "empty:"]
         for name, kind in self.memories.items():
             if name.startswith("t"):
                 size = {"double": 8, "float": 4}.get(kind, 4)
@@ -144,6 +163,15 @@ class RoutineWriter:
                           f"%{name}.bytes = mul i64 %{name}.elements, {size}",
                           f"call void @llvm.memset.p0.i64(ptr %{name}.all, i8 0, i64 %{name}.bytes, i1 false)"]
         return [*lines, "br label %done", "prepare:"]
+
+    def sharing(self, go: str) -> list[str]:
+        """Whether other threads take matrices too."""
+        return ["%threads.place = getelementptr i64, ptr %args, i64 5", "%threads = load i64, ptr %threads.place",
+                "%team.place = getelementptr i64, ptr %args, i64 4", "%team = load ptr, ptr %team.place",
+                "%others = icmp sgt i64 %threads, 1", "%several = icmp sgt i64 %batch, 1",
+                f"%small = icmp sle i64 %o0.count, {SMALL if is_shared(self.step) else 0}",
+                f"%shared.0 = and i1 %others, {go}", "%shared.1 = and i1 %shared.0, %several",
+                "%shared = and i1 %shared.1, %small"]
 
     def tokens(self) -> list[str]:
         return [token for call in self.calls for token in call.split()[1:]]

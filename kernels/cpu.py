@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..codegen.chunk_count import count_chunks
-from ..dsl.size import render
+from ..dsl.size import product, render
 from . import memory, team
 from .native import compile_ir, load_functions
 
@@ -32,9 +32,10 @@ def layout(program: Program) -> dict[str, Any]:
 
     `arguments`: the buffers of a call in order; `given`: the sizes that the caller passes; `counts`: Python
     expressions over those for the sizes that are numbers of chunks; `workspace` (bytes) likewise, and `cost`: the
-    statements of kernels that several threads can share.
+    statements of kernels that several threads can share, and operations of routines; `batches`: matrices of the latter.
     """
     from ..codegen.chunks import chunked_kernels
+    from ..codegen.llvm_library import is_shared
     from ..codegen.program import Library, shown_loops, walk_steps
 
     counts = {k.chunks: "1" for k in program.kernels() if k.chunks in program.sizes}
@@ -42,14 +43,17 @@ def layout(program: Program) -> dict[str, Any]:
     for c in chunked:
         count = f"count_chunks({render(c.rows)}, {render(c.work)}, {c.quantum}, {c.most})"
         counts[c.chunks] = count if counts[c.chunks] == "1" else f"max({counts[c.chunks]}, {count})"
-    cost = " + ".join(f"({render(c.rows)})*({render(c.work)})*({c.chunks} > 1)" for c in chunked) or "0"
+    parts = [f"({render(c.rows)})*({render(c.work)})*({c.chunks} > 1)" for c in chunked]
+    shared = [s for s in walk_steps(program.steps) if isinstance(s, Library) and is_shared(s)]
+    parts += [f"({render(s.attr('flops'))})" for s in shared]  # type: ignore[arg-type]
     return {
         "arguments": [n for n, b in program.buffers.items() if b.kind != "temp"],
         "given": [s for s in program.sizes if s not in counts],
         "sizes": list(program.sizes),
         "counts": counts,
         "workspace": render(program.workspace),
-        "cost": cost,
+        "cost": " + ".join(parts) or "0",
+        "batches": [render(product(s.attr("batch"))) for s in shared],  # type: ignore[arg-type]
         "errors": list(program.errors),
         "progress": [loop.title[0].partition(":")[0] for loop in shown_loops(program)],
         "libraries": sorted({s.routine for s in walk_steps(program.steps) if isinstance(s, Library)} - {"copy"}),
@@ -68,7 +72,8 @@ class Bound:
         self.pointer = self.sizes.buffer_info()[0]
         self.workspace: int = eval(facts["workspace"], names, values)  # noqa: S307
         self.cost: int = eval(facts["cost"], names, values)  # noqa: S307
-        self.most = max(counts.values(), default=1)
+        batches = [eval(text, names, values) for text in facts["batches"]]  # noqa: S307
+        self.most = max([*counts.values(), *batches], default=1)
         self.alone = self.most == 1 or self.cost < team.THRESHOLD
 
 

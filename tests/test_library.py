@@ -20,6 +20,7 @@ import pullback as pb  # noqa: E402
 from pullback.codegen.library_meaning import potrf  # noqa: E402
 from pullback.dsl.library import ROUTINES  # noqa: E402
 from pullback.kernels import cuda, host  # noqa: E402
+from pullback.kernels.cpu import CpuProgram  # noqa: E402
 
 la = pb.linalg
 RANDOM = np.random.default_rng(7)
@@ -238,3 +239,43 @@ def test_expressions_print_and_numpy_dispatches():
     assert repr(la.solve(a, b)) == repr(np.linalg.solve(a, b)) == "solve(A, b)"
     f = pb.compile(np.linalg.inv(a) @ b)
     np.testing.assert_allclose(f(A=A[0], b=B[0]), np.linalg.solve(A[0], B[0]))
+
+
+@pytest.fixture
+def two_threads():
+    before = pb.get_num_threads()
+    yield
+    pb.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n, count", [(11, 2000), (9, 1), (40, 61)])
+def test_threads_share_the_matrices_of_a_batch(two_threads, n, count):
+    """Kernels before and after, results that are NaN, and loops: the same bits as with one thread, many times over."""
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(size=(count, n, n)) + 3 * np.eye(n), rng.normal(size=(count, n, 2))
+    a[count // 3, :, 0] = 0
+
+    def refined(a, b):
+        return pb.fori_loop(0, 3, lambda i, x: x + la.solve(a, b - a @ x), la.solve(2.0 * a, b))
+
+    def both(a, b):
+        return refined(a, b) + 1.0, la.cholesky(a @ a.mT)
+
+    f, wanted = pb.compile(both), None
+    for threads in (1, 2, 2, 2, 2):
+        pb.set_num_threads(threads)
+        found = f(a, b)
+        wanted = wanted or found
+        for x, y in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(x, y)
+    good = np.arange(count) != count // 3
+    np.testing.assert_allclose(wanted[0][good], np.linalg.solve(a[good], b[good]) + 1, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(np.isnan(wanted[0]).all(axis=(1, 2)), ~good)
+
+
+def test_a_large_batch_wakes_the_team(two_threads):
+    """As many threads as there are matrices may take part, where there is work for them."""
+    pb.set_num_threads(2)
+    f = pb.compile(lambda a: la.cholesky(a))
+    built = CpuProgram.build(f.lower(np.ones((3, 20, 20))).program)
+    assert not built.bind((3000, 20)).alone and built.bind((3, 20)).alone
