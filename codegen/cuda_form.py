@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..dsl.size import Dim, Size
+from .cuda_scan import in_lanes
 from .program import Check, For, Kernel, Let, Literal, Load, Stmt, Store, Update, walk_stmts
 
 
@@ -12,7 +13,8 @@ def suited(kernel: Kernel) -> Kernel:
     """`kernel` with rows that occupy the device, where its form allows it.
 
     Rows without a vector loop inside, and without an order to keep, are spread over threads. A single row that is one
-    vector loop becomes a row for each turn of that loop, so that it takes more than one block.
+    vector loop becomes a row for each turn of that loop, so that it takes more than one block. A running sum along
+    neighbours is spread over the threads of a block: a vector loop with a carry.
     """
     loop = _only_loop(kernel)
     if loop is not None:
@@ -20,6 +22,7 @@ def suited(kernel: Kernel) -> Kernel:
         return replace(
             kernel, rows=loop.axes[0], body=(row, *kernel.body[:-1], *loop.body), work=1, vector=True, serial=False
         )
+    kernel = in_lanes(kernel)
     stmts = list(walk_stmts(kernel.body))
     alone = not kernel.vector and not any(isinstance(s, For) and s.vector for s in stmts)
     if kernel.serial:

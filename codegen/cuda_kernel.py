@@ -15,6 +15,8 @@ from .cuda_form import collides, ordered_write, suited
 from .cuda_ops import C_TYPE, is_library_call
 from .cuda_pack import find_packs, pack_lines
 from .cuda_plan import BLOCK, Launch, temporaries_shared
+from .cuda_scan import scan_of
+from .cuda_scan_steps import scanned, shared
 from .cuda_scope import safe
 from .cuda_statements import StatementWriter
 from .cuda_sync import ROW, Access, access, accesses, conflict
@@ -234,7 +236,10 @@ class KernelWriter(StatementWriter):
     def threads_for(self, loop: For) -> None:
         """A vector loop: outer axes in order, the innermost one (or two, as one) spread over the threads."""
         before = self.owned
-        if self.kernel.serial and collides(loop):
+        if loop.carries:
+            self.owned = lambda stmt: [access(stmt, self.alias, loop)] if before(stmt) else []
+            self.scan(loop)
+        elif self.kernel.serial and collides(loop):
             with self.first_thread():
                 self.nest(loop.axes, lambda: self.lane(loop.body, loop.accs))
         else:
@@ -249,6 +254,38 @@ class KernelWriter(StatementWriter):
                 self.nest(loop.axes[:-2], lambda: self.plane(loop))
         self.owned = before
         self.fold(loop.accs)
+
+    def scan(self, loop: For) -> None:
+        """A tile of turns at a time, a thread each; the state of the last turn goes on to the next tile."""
+        found, carry, axis = scan_of(loop), loop.carries[0], loop.axes[0]
+        assert found is not None
+        dtype, state, end = carry.dtype, safe(carry.name), self.scope.size(axis.extent)
+        kind, result, row = C_TYPE[dtype], safe(found.update.name), safe(axis.name)
+        self.stmts += shared(found, dtype, state)
+        self.start_carries(loop.carries)
+        with self.inside(f"for (index_t tile = 0; tile < {end}; tile += threads)", "tile"):
+            self.line(f"const bool in_tile = tile + thread < {end};", "in_tile")
+            self.line(f"const index_t {row} = in_tile ? tile + thread : {end} - 1;", row)
+            self.lane(found.before, ())
+            value = self.scope.operand(found.value)
+            if found.op in ("add", "affine"):
+                value = f"in_tile ? {value} : -({kind})0"
+            self.line(f"{kind} up_to = {value}, up_to_end = up_to;", "up_to", "up_to_end")
+            if found.op == "affine":
+                weight = f"in_tile ? {self.scope.operand(found.weight)} : 1"
+                self.line(f"{kind} pb_weight = {weight}, pb_weights = pb_weight;", "pb_weight", "pb_weights")
+            self.stmts += scanned(found, dtype, state, self.scope)
+            for target, name, weight in ((f"const {kind} {result}", "up_to", "pb_weight"),
+                                         (state, "up_to_end", "pb_weights")):
+                affine = f"{weight} * {state} + {name}"
+                text = affine if found.op == "affine" else self.scope.apply(
+                    found.op, dtype, [state, name], [dtype, dtype])
+                self.line(f"{target} = {text};", target.split()[-1])
+            self.scope.dtypes[found.update.name] = dtype
+            with self.inside("if (in_tile)"):
+                self.lane(found.after, ())
+        self.end_carries(loop.carries)
+        self.meets = True
 
     def plane(self, loop: For) -> None:
         """The last two axes as one range of pairs that the threads stride over, without a division for each pair."""

@@ -21,6 +21,7 @@ _WORDS = """
     static static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename
     union unsigned using virtual void volatile wchar_t while xor xor_eq threadIdx blockIdx blockDim gridDim warpSize
     dim3 index_t thread threads lo hi first last rows_per_chunk aligned error places updates tile head start lane
+    in_tile up_to up_to_end up_to_end_other up_to_end_next later
     linux unix i386 assert errno stdin stdout stderr isnan isinf isfinite signbit
 """
 RESERVED = frozenset(_WORDS.split()) | {
