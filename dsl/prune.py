@@ -88,7 +88,8 @@ def merged(roots: Sequence[Expr], inside: bool = False) -> list[Expr]:
             return Loop(args[0]).item(kind, k)
         return rebuild(node, args)
 
-    return rewrite(roots, rule) if bodies else list(roots)
+    # loops that start from what others leave are alike when those are one
+    return merged(rewrite(roots, rule), inside) if bodies else list(roots)
 
 
 def _frame(node: Expr) -> tuple:

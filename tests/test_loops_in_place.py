@@ -18,6 +18,7 @@ from element_programs import (
     cholesky_left_looking,
     definite,
     dominant,
+    lu_by_elements,
     lu_by_outer_products,
     recurrence,
     seidel,
@@ -154,3 +155,12 @@ def test_a_budget_asks_for_what_the_reverse_reads_not_for_all_states() -> None:
     for f in found.values():
         np.testing.assert_allclose(f(a), found["1GB"](a), rtol=1e-12)
     assert "what the reverse reads of all states fits" in str(found["100KB"].explain())
+
+
+def test_loops_one_after_the_other_run_once_for_value_and_derivative() -> None:
+    """The second starts from what the first leaves, and is known as the value's when that is."""
+    def count(steps: tuple[Step, ...]) -> int:
+        return sum(1 + count(s.steps) for s in steps if isinstance(s, Loop))
+
+    f = pb.compile(pb.value_and_grad(lambda a: pb.sum(lu_by_elements(a) ** 2)))
+    assert count(f.lower(dominant(6)).program.steps) == 2 * 5
