@@ -322,3 +322,25 @@ def bands_of(pieces: Iterable[Piece]) -> list[Band] | None:
             if len(found) > 2 * _FEW:
                 return None
     return found
+
+
+def full_diagonals(pieces: Iterable[Piece], shape: tuple[int, int]) -> tuple[int, ...] | None:
+    """The offsets of the diagonals that flattened pieces fill from end to end; None where they leave gaps, or lie on
+    other entries too.
+    """
+    stretches: dict[int, list[tuple[int, int]]] = {}
+    for piece in pieces:
+        steps = [(p.count, *p.row, p.col) for p in piece.params]
+        if len(piece.cols) > _FEW or len(steps) > 1 or any(step[1:] != (1, 1) for step in steps):
+            return None
+        for row, col in zip(piece.rows[:, 0].tolist(), piece.cols.tolist(), strict=True):
+            stretches.setdefault(col - row, []).append((row, row + piece.size // len(piece.cols)))
+    for offset, found in stretches.items():
+        end = max(-offset, 0)
+        for first, last in sorted(found):
+            if first > end:
+                return None
+            end = max(end, last)
+        if end < min(shape[0], shape[1] - offset):
+            return None
+    return tuple(sorted(stretches))

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import nest
 from .coloring import KINDS, Coloring
-from .entries import bands, entries, is_local, length, unit
+from .entries import bands, entries, is_local, unit
 from .errors import PullbackError, ShapeError
 from .functional import Gradient, check_callable, in_trace, is_expression, jvp, one_of, vjp
 from .node import FUNCTIONS, Expr
@@ -106,11 +106,9 @@ class SparseDerivative:
     def _chosen(self, args: tuple, kwargs: dict[str, Any]) -> Form:
         if not is_local(*tangent_of(self.function, self.place, args, kwargs)):
             return self.coloring(*args, **kwargs).kind
-        pattern = self.pattern(*args, **kwargs)
-        offsets = pattern.offsets or ()
-        near = len(offsets) <= _DIAGONALS and all(abs(d) <= _NEAR for d in offsets)
-        full = sum(length(d, *pattern.shape) for d in offsets) == pattern.nnz > 0
-        return offsets if near and full else "entries"
+        offsets = self.pattern(*args, **kwargs).full or ()
+        near = 0 < len(offsets) <= _DIAGONALS and all(abs(d) <= _NEAR for d in offsets)
+        return offsets if near else "entries"
 
     def _once(self, what: str, args: tuple, kwargs: dict[str, Any], find: Callable[[], Any]) -> Any:
         """What is found once for shapes and dtypes."""

@@ -71,18 +71,35 @@ class Sparsity:
         self.shape, self.pieces = shape, list(pieces)
 
     @cached_property
+    def full(self) -> tuple[int, ...] | None:
+        """`offsets` where every diagonal is full, else None."""
+        return index_sets.full_diagonals(self.pieces, self.shape)
+
+    @cached_property
     def _csr(self) -> tuple[np.ndarray, np.ndarray]:
         size = sum(p.size for p in self.pieces)
         if size > _MOST:
             raise PullbackError(f"the pattern of a matrix of {self.shape[0]} x {self.shape[1]} has up to {size} "
                                 "entries: it is not sparse; use pb.jvp or pb.vjp for products with it")
+        if self.full:
+            return self._of_diagonals(np.array(self.full))
         columns = max(self.shape[1], 1)
         keys = [rows[:, 0] * columns + cols for rows, cols in (p.pairs() for p in self.pieces)]
         key = np.sort(np.concatenate([np.zeros(0, np.int64), *keys]))
         rows, indices = np.divmod(key[np.diff(key, prepend=-1) != 0], columns)
         counts = np.bincount(rows, minlength=self.shape[0])
-        kind = np.int32 if max(self.shape[1], len(indices)) < _MOST else np.int64
+        kind = self._kind(len(indices))
         return np.concatenate([[0], np.cumsum(counts)]).astype(kind), indices.astype(kind)
+
+    def _of_diagonals(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same by the rows of full diagonals, without a search."""
+        kind = self._kind(len(offsets) * self.shape[0])
+        columns = np.arange(self.shape[0], dtype=kind)[:, None] + offsets.astype(kind)
+        there = (columns >= 0) & (columns < self.shape[1])
+        return np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(kind), columns[there]
+
+    def _kind(self, entries: int) -> type:
+        return np.int32 if max(*self.shape, entries) < _MOST else np.int64
 
     @property
     def indptr(self) -> np.ndarray:
