@@ -1,5 +1,6 @@
 """The proof that threads work together: it holds for what is written, and fails for every defect planted in it."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "emulator"))
 
+from emulator import EmulatedBatch, EmulationError  # noqa: E402
 from programs import cumulative, examples, full_sum, plane_sum, pointwise, scatter, softmax, uniform_store  # noqa: E402
 
 from pullback.codegen.cuda import write_cuda  # noqa: E402
@@ -26,6 +28,7 @@ from pullback.codegen.cuda_threads import (  # noqa: E402
     alone,
     function,
     leaders,
+    printed,
     turns,
 )
 from pullback.codegen.cuda_verify import verify  # noqa: E402
@@ -61,6 +64,53 @@ def kernel(*stmts):
 @pytest.mark.parametrize("name", examples())
 def test_every_example_is_proved(name):
     verify(write_cuda(examples()[name][0]).functions)
+
+
+@pytest.mark.parametrize("name", examples())
+def test_nothing_that_threads_do_together_is_printed_beside_the_form(name):
+    text, program = write_cuda(examples()[name][0]).text, examples()[name][0]
+    for kind, word in ((Meet, "__syncthreads("), (Shuffle, "__shfl"), (Shared, "__shared__")):
+        assert text.count(word) == count(program, kind)
+
+
+def without_barrier(text, number):
+    """A text and its functions without the barrier of this number."""
+    seen = iter(range(1000))
+    functions = changed(text.functions, lambda s: () if isinstance(s, Meet) and next(seen) == number else (s,))
+    whole = text.text
+    for old, new in zip(text.functions, functions, strict=True):
+        body, changed_body = ("\n".join(printed(f.body, 1)) for f in (old, new))
+        assert body in old.text
+        whole = whole.replace(old.text, old.text.replace(body, changed_body))
+    return replace(text, text=whole, functions=tuple(functions))
+
+
+def is_proved(functions):
+    try:
+        verify(functions)
+    except CompileError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
+def test_what_is_proved_runs_without_a_race():
+    """Every barrier of every example left out: where the proof still holds, a run finds nothing, but many elsewhere."""
+    batch, runs = EmulatedBatch(), []
+    for name, (program, inputs, _, *sizes) in examples().items():
+        text = write_cuda(program)
+        for number in range(text.text.count("__syncthreads();")):
+            less = without_barrier(text, number)
+            assert less.text.count("__syncthreads();") == text.text.count("__syncthreads();") - 1
+            runs.append((name, number, is_proved(less.functions), batch.add(program, less), inputs, sizes))
+    races = 0
+    for name, number, proved, handle, inputs, sizes in runs:
+        try:
+            batch.run(handle, inputs, *sizes)
+        except EmulationError as error:
+            assert not proved, (name, number, str(error)[:300])
+            races += 1
+    assert races > 10 and any(proved for _, _, proved, *_ in runs)
 
 
 # Barriers of each program, by number, without which nothing orders two touches.
