@@ -6,15 +6,20 @@ the C function are what is checked, against NumPy."""
 import ctypes
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import pullback as pb
-from pullback.codegen.cuda_export_parts import GRID, SIZES
-from pullback.codegen.cuda_plan import combine_grid, grid_of
-from pullback.codegen.program import Combine, Kernel
+sys.path.insert(0, str(Path(__file__).parent / "emulator"))
+
+from emulator import runtime  # noqa: E402
+
+import pullback as pb  # noqa: E402
+from pullback.codegen.cuda_export_parts import GRID, SIZES  # noqa: E402
+from pullback.codegen.cuda_plan import combine_grid, grid_of  # noqa: E402
+from pullback.codegen.program import Combine, Kernel  # noqa: E402
 
 HOST = Path(__file__).parent / "emulator" / "host"
 needs_gcc = pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator is compiled by g++")
@@ -47,13 +52,19 @@ def wave(u):
     return pb.grad(lambda v: pb.sum(pb.fori_loop(0, 6, lambda _, w: pb.sin(w) @ (pb.outer(w, w) + 0.1), v)))(u)
 
 
+def compiled(unit, target, *flags):
+    """A CUDA file as a library or program of the CPU, on the emulator."""
+    subprocess.run(["g++", "-O1", "-std=c++17", "-w", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing", *flags,
+                    f"-I{HOST}", "-x", "c++", str(unit), "-x", "none", *map(str, runtime()), "-o", str(target)],
+                   check=True)
+
+
 def shared(tmp_path, f, *args):
     """The exported function as a library on the CPU."""
     f.lower(*args)
     f.export(tmp_path / f"{f.__name__}.cu")
     library = tmp_path / f"{f.__name__}.so"
-    subprocess.run(["g++", "-O1", "-std=c++17", "-w", "-shared", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing",
-                    f"-I{HOST}", "-x", "c++", str(tmp_path / f"{f.__name__}.cu"), "-o", str(library)], check=True)
+    compiled(tmp_path / f"{f.__name__}.cu", library, "-shared")
     return ctypes.CDLL(str(library))
 
 
@@ -165,8 +176,7 @@ def test_the_program_reads_and_writes_files(tmp_path):
     f, x = pb.compile(softmax), np.random.default_rng(7).normal(size=(50, 3))
     f.lower(x)
     f.export(tmp_path / "softmax.cu")
-    subprocess.run(["g++", "-O1", "-std=c++17", "-w", "-DPULLBACK_MAIN", f"-I{HOST}", "-x", "c++",
-                    str(tmp_path / "softmax.cu"), "-o", str(tmp_path / "softmax")], check=True)
+    compiled(tmp_path / "softmax.cu", tmp_path / "softmax", "-DPULLBACK_MAIN")
     x.tofile(tmp_path / "x.bin")
     words = [str(tmp_path / "softmax"), "n0=50", f"x={tmp_path}/x.bin", f"out={tmp_path}/out.bin", "repeat=2"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

@@ -260,7 +260,7 @@ def _without_linkage(match: re.Match) -> str:
 
 def _compile(source: str) -> ctypes.CDLL:
     library = ctypes.CDLL(str(_built(
-        "so", [*FLAGS, *CHECKS], source, ["-shared", "-Wl,-Bsymbolic", *map(str, _runtime())])))
+        "so", [*FLAGS, *CHECKS], source, ["-shared", "-Wl,-Bsymbolic", *map(str, runtime())])))
     unsigned, pointer = ctypes.c_uint, ctypes.c_void_p
     library.emu_launch.restype = ctypes.c_char_p
     library.emu_launch.argtypes = [
@@ -270,7 +270,7 @@ def _compile(source: str) -> ctypes.CDLL:
     return library
 
 
-def _runtime() -> list[Path]:
+def runtime() -> list[Path]:
     """The emulator itself, without the checks that it makes of texts."""
     return [_built("o", FLAGS, (HERE / name).read_text(), None) for name in ("threads.cpp", "memory.cpp")]
 

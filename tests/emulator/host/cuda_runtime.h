@@ -1,10 +1,13 @@
 // What an exported unit uses of CUDA's runtime, on the CPU: memory is the host's, a launch runs at once by the emulator.
 #pragma once
 #define EMU_SHARED "emu_shared"
+#include <stdlib.h>
+
 #include "../emulator.h"
 
 extern "C" char __start_emu_shared[] __attribute__((weak)), __stop_emu_shared[] __attribute__((weak));
 
+#define __shared__ static __attribute__((section(EMU_SHARED)))
 #define __align__(bytes) __attribute__((aligned(bytes)))
 typedef int cudaError_t;
 typedef struct emu_stream* cudaStream_t;
