@@ -229,9 +229,12 @@ class KernelWriter(StatementWriter):
             self.step_carries(loop.carries)
             self.meet_before_next_turn(loop.body)
 
+        before = list(self.pending)
         self.start_carries(loop.carries)
         self.turns(loop, body)
         self.end_carries(loop.carries)
+        if loop.turns is not None or not all(isinstance(a.extent, int) and a.extent for a in loop.axes):
+            self.pending = [*before, *(a for a in self.pending if a not in before)]     # no turn, no barrier
 
     def threads_for(self, loop: For) -> None:
         """A vector loop: outer axes in order, the innermost one (or two, as one) spread over the threads."""

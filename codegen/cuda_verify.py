@@ -41,6 +41,7 @@ from .cuda_threads import (
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _TOGETHER = ("__syncthreads", "__syncwarp", "__shfl_sync", "__shfl_xor_sync", "__shfl_up_sync", "__shfl_down_sync")
 _NEVER = {*_TOGETHER, "__shared__", "return", "goto", "break", "continue", "for", "while", "do", "switch", "asm"}
+_TAKEN = re.compile(r"for \(\w+ (\w+) = 0; \1 < [1-9]\d*; \+\+\1\)")     # a loop that has a turn
 _RANGES = {"thread": (0, BLOCK - 1), "threads": (WARP, BLOCK)}
 
 
@@ -178,13 +179,16 @@ class _Proof:
             self.fail(f"the head of a block touches {hidden}: {block.head}")
         one = self.one
         self.one = -1 if block.alone else block.leaders if block.leaders is not None else self.one
+        tried: set[tuple[Access, bool]] = set()
         while True:
             known, seen = set(self.varying), dict(self.pending)
+            tried.update(seen)
             apart = not (words - set(block.sets)).isdisjoint(self.varying)
             self.turn(block, apart)
             self.varying |= known
-            self.pending = {**seen, **self.pending}
-            if not block.head.startswith("for ") or not self.again(known, seen, apart):
+            if not _TAKEN.fullmatch(block.head):
+                self.pending = {**seen, **self.pending}
+            if not block.head.startswith("for ") or not self.again(known, tried, apart):
                 break
         self.one = one
         self.set(block.sets, apart)
@@ -199,13 +203,12 @@ class _Proof:
         self.stmts(block.body)
         self.apart -= apart
 
-    def again(self, known: set[str], seen: dict[tuple[Access, bool], None], apart: bool) -> bool:
-        """Whether another turn may tell more: names that turned out to differ, touches of an earlier turn. The turns of
-        a thread that is apart follow each other in order."""
-        before = len(self.pending)
+    def again(self, known: set[str], tried: set[tuple[Access, bool]], apart: bool) -> bool:
+        """Whether another turn may tell more: names that turned out to differ, touches that no turn was `tried` after.
+        The turns of a thread that is apart follow each other in order."""
         if not apart and not self.apart:
             self.pending |= {(touch, True): None for touch, _ in self.pending}
-        return self.varying != known or len(self.pending) > before
+        return self.varying != known or not self.pending.keys() <= tried
 
     # ---- calls --------------------------------------------------------------------------------------------------
     def call(self, call: Call) -> None:

@@ -14,6 +14,7 @@ from programs import cumulative, examples, full_sum, plane_sum, pointwise, scatt
 
 from pullback.codegen.cuda import write_cuda  # noqa: E402
 from pullback.codegen.cuda_kernel import KernelWriter  # noqa: E402
+from pullback.codegen.cuda_sync import ALL, UNIFORM, Access  # noqa: E402
 from pullback.codegen.cuda_threads import (  # noqa: E402
     THREAD,
     THREADS,
@@ -242,3 +243,12 @@ def test_every_text_is_proved_as_it_is_written(monkeypatch, make):
 def test_kernels_without_threads_that_meet():
     for make in (pointwise, cumulative):
         assert count(make(), Meet) == count(make(), Shuffle) == 0
+
+
+@pytest.mark.parametrize(("count", "proved"), (("n", False), ("0", False), ("3", True)))
+def test_a_loop_that_may_take_no_turn_is_no_barrier(count, proved):
+    """What was written before it is still to be waited for after it; one of three turns has met at its barrier."""
+    write = Line("if (thread == 0) x[0] = 1.0;", touches=(Access("x", False, True, UNIFORM, True),))
+    read = Line("const double x_at = x[0];", ("x_at",), (Access("x", True, False, ALL, False),))
+    loop = Block(f"for (index_t k = 0; k < {count}; ++k)", (Meet(),), ("k",))
+    assert is_proved(kernel(write, loop, read)) == proved

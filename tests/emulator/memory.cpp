@@ -133,7 +133,6 @@ UNDEFINED(divrem_overflow, "a quotient by zero, or of the least integer by -1", 
 UNDEFINED(shift_out_of_bounds, "a shift by the width or more", void*, void*)
 UNDEFINED(out_of_bounds, "an index outside of an array", void*)
 UNDEFINED(type_mismatch_v1, "an address that is null or not aligned", void*)
-UNDEFINED(load_invalid_value, "a bool that is neither true nor false", void*)
 UNDEFINED(pointer_overflow, "an address overflows", void*, void*)
 extern "C" void __ubsan_handle_builtin_unreachable(Place* place) { emu::fail(place->line, "undefined behaviour: reached"); abort(); }
 extern "C" void __ubsan_handle_missing_return(Place* place) { emu::fail(place->line, "undefined behaviour: no return"); abort(); }
