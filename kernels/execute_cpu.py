@@ -100,20 +100,21 @@ class Call:
             raise IndexError(self._error(self.errors[status]))
         if len(made) == len(self.results):
             return made  # type: ignore[return-value]
-        return [made[k] if kind == "fresh" else self._copy(kind, k, inputs, made, shape)  # type: ignore[misc]
-                for (kind, k), (shape, _) in zip(self.source, self.results, strict=True)]
+        return [made[k] if kind == "fresh" else self._copy(kind, k, inputs, made, *result)  # type: ignore[misc]
+                for (kind, k), result in zip(self.source, self.results, strict=True)]
 
     def _error(self, text: str) -> str:
         """The text of a failed check with its sizes as numbers."""
         return re.sub(r"\bn\d+\b", lambda found: str(self.values.get(found.group(), found.group())), text)
 
     def _copy(
-        self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any], shape: tuple[int, ...]
+        self, kind: str, k: int, inputs: Sequence[np.ndarray], made: Sequence[Any], shape: tuple[int, ...], dtype: Any
     ) -> np.ndarray:
         """A result that repeats another, an input or a constant owns its memory all the same."""
-        return np.array(made[k] if kind == "again" else inputs[k] if kind == "input" else self.constants[k]).reshape(
-            shape
-        )
+        copied = empty(shape, dtype)
+        source = made[k] if kind == "again" else inputs[k] if kind == "input" else self.constants[k]
+        np.copyto(copied, source.reshape(shape))
+        return copied
 
 
 def _data_offset() -> int:

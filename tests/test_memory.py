@@ -51,7 +51,7 @@ def test_several_results_at_once_are_recycled_too(monkeypatch):
     resource = pytest.importorskip("resource")
     monkeypatch.undo()
     x = np.random.default_rng(0).random(200_000)
-    f = pb.compile(lambda x: (x * x, x + x, x - 0.5))
+    f = pb.compile(lambda x: (x * x, x, x + x, x - 0.5))        # a copy of an argument is a result like another
 
     def pages() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -60,18 +60,18 @@ def test_several_results_at_once_are_recycled_too(monkeypatch):
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     pages()
-    assert pages() < 3 * x.nbytes / 4096            # of those that ten calls would touch, less than a tenth
+    assert pages() < 4 * x.nbytes / 4096            # of those that ten calls would touch, less than a tenth
 
 
 def test_what_waits_longest_makes_room(monkeypatch):
-    monkeypatch.setattr(memory, "KEPT", 3_000_000)
+    monkeypatch.setattr(memory, "KEPT", 3_300_000)
     old, young = memory.empty((100_000,), "float64"), memory.empty((150_000,), "float64")
     where = address(young)
     del old
     del young
     many = [memory.empty((120_000,), "float64") for _ in range(2)]
     del many
-    assert memory.held() <= 3_000_000
+    assert memory.held() <= 3_300_000
     assert address(memory.empty((150_000,), "float64")) == where
 
 
