@@ -14,7 +14,7 @@ import numpy as np
 from .program import Call, Program
 
 HERE = Path(__file__).resolve().parent / "by_hand"
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC", "-mprefer-vector-width=512")
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-fopenmp", "-fPIC", "-mprefer-vector-width=512")
 
 
 def compiler() -> str | None:
@@ -28,13 +28,16 @@ def compiler_version() -> str:
 
 
 def load(name: str, dtype: str = "float64") -> ctypes.CDLL:
-    """Compile by_hand/NAME.c with `real` as the data type, and load it."""
+    """Compile by_hand/NAME.c with `real` as the data type, and load it. It is linked without -ffast-math, by which
+    loading it would flush the subnormal numbers of the whole process to zero.
+    """
     path = compiler()
     assert path is not None, "gcc is not there"
     real = {"float64": "double", "float32": "float"}[dtype]
     with tempfile.TemporaryDirectory() as folder:
-        library = os.path.join(folder, f"{name}.so")
-        subprocess.run([path, *FLAGS, f"-Dreal={real}", str(HERE / f"{name}.c"), "-o", library, "-lm"], check=True)
+        made, library = (os.path.join(folder, name + ending) for ending in (".o", ".so"))
+        subprocess.run([path, *FLAGS, f"-Dreal={real}", "-c", str(HERE / f"{name}.c"), "-o", made], check=True)
+        subprocess.run([path, "-shared", "-fopenmp", made, "-o", library, "-lm"], check=True)
         return ctypes.CDLL(library)
 
 

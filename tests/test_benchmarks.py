@@ -100,3 +100,12 @@ def test_gradients_by_numpy_compute_the_same(name):
     program = load(name)
     for got, want in zip(build(program, "numpy", "gradient"), build(program, "pullback", "gradient"), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-10 * np.abs(want).max())
+
+
+def test_programs_in_c_leave_the_arithmetic_of_the_process_alone():
+    """What gcc links with -ffast-math flushes subnormal numbers to zero, in numpy as well, from its loading on."""
+    by_c = importlib.import_module("benchmarks.by_c")
+    if by_c.compiler() is None:
+        pytest.skip("gcc is not there")
+    by_c.load("triad")
+    assert np.array([5e-324]) * 1.0 > 0
