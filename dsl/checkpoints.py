@@ -5,7 +5,7 @@
     every K      those at the starts of segments of K turns
     sqrt         segments of about sqrt(turns) turns
     revolve      segments of segments: three levels, so that a level holds the cube root of the turns
-    auto BYTES   the fewest levels whose states fit
+    auto BYTES   the fewest levels whose states fit; one more where turns are light and all states pass the cache
 
 A loop whose number of turns is known only when it runs is cut into a fixed number of segments, twice (`segmented`).
 """
@@ -22,14 +22,18 @@ import numpy as np
 
 from . import size as sizes
 from .errors import PullbackError
-from .loop import About, Loop, repeat, tiled
-from .node import Expr, make
+from .loop import About, Body, Loop, repeat, tiled
+from .node import Expr, make, toposort
+from .ops import ROWS
 from .primitives import elementwise
 from .size import Dim, Size, active_guards
 from .surface import size_value
 from .undo import chain_of, is_small
 
 DEFAULT = 128 << 20        # bytes of states beyond which to run again is as cheap as to read them from memory
+CACHE = 24 << 20           # bytes of states beyond which they leave the cache before the reverse reads them
+LIGHT = 24                 # operations on an element of the state that take as long as writing and reading it in memory
+_SIMPLE = {"add", "subtract", "multiply", "negative", "square", "abs", "where", "minimum", "maximum"}
 _UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _LEVELS = {"sqrt": 2, "revolve": 3}
 
@@ -69,9 +73,9 @@ def state_bytes(states: Sequence[Expr]) -> Dim:
     return total
 
 
-def tiles(word: str, count: Dim, each: Dim) -> list[int]:
+def tiles(word: str, count: Dim, each: Dim, light: bool = False) -> list[int]:
     """The lengths of segments, outermost first, that `word` asks for in a loop of `count` turns and `each` bytes a
-    state.
+    state; `light`: whether a turn is computed sooner than its states come from memory.
     """
     name, *number = word.split()
     if name in ("all", "none"):
@@ -84,6 +88,9 @@ def tiles(word: str, count: Dim, each: Dim) -> list[int]:
     if name in _LEVELS:
         return _even(turns, _LEVELS[name])
     budget = int(number[0])
+    segments = _even(turns, 2)
+    if light and not _fits(count, [], each, CACHE) and _fits(count, segments, each, min(budget, CACHE)):
+        return segments
     for levels in range(1, 8):
         found = _even(turns, levels)
         if _fits(count, found, each, budget):
@@ -95,6 +102,17 @@ def _even(turns: int, levels: int) -> list[int]:
     """`levels` - 1 lengths of segments, so that a level holds about as many states as another."""
     radix = max(2, math.ceil(turns ** (1 / levels) - 1e-9))
     return [radix**k for k in range(levels - 1, 0, -1) if radix**k < turns]
+
+
+def _is_light(body: Body) -> bool:
+    """Whether a turn takes few operations for an element of its states."""
+    total = 0
+    for node in toposort(body.results):
+        if node.op in ("loop", "branch", "library", "contract", "recurrence", "scatter"):
+            return False
+        if node.op in ROWS and any(len(node.shape) >= len(x.shape) > 0 for x in body.carries):
+            total += 1 if node.op in _SIMPLE else 4 if node.op == "divide" else 15
+    return total <= LIGHT * len(body.carries)
 
 
 def _fits(count: Dim, lengths: Sequence[int], each: Dim, budget: int) -> bool:
@@ -126,13 +144,13 @@ def kept(loop: Loop, bytes_kept: Callable[[Loop], Dim | None]) -> Loop:
         once = chain is not None and is_small(chain.written * loop.turns, 2 * sizes.product(x.shape) + 1)
         written = 0 if once else state_bytes([x]) if chain is None else chain.written * x.dtype.itemsize
         each = each + written
-    word = loop.body.checkpoint
-    lengths, fits = tiles(word, loop.turns, each), "all states fit"
+    word, light = loop.body.checkpoint, _is_light(loop.body)
+    lengths, fits = tiles(word, loop.turns, each, light), "all states fit"
     if lengths and word.startswith("auto"):
         least = bytes_kept(loop)
-        lengths = lengths if least is None else tiles(word, loop.turns, least) and lengths
+        lengths = lengths if least is None else tiles(word, loop.turns, least, light) and lengths
         fits = "what the reverse reads of all states fits"
-    about = replace(loop.body.about, why=_reason(word, bool(lengths), fits))
+    about = replace(loop.body.about, why=_reason(word, loop.turns, each, fits, bool(lengths)))
     body = replace(loop.body, about=about)
     return tiled(Loop(make("loop", loop.node.args, (body, loop.node.attrs[1]))), lengths)
 
@@ -151,13 +169,17 @@ def _at_most(part: Dim, whole: Dim) -> bool:
     return over <= 0 if isinstance(over, int) else _value(over) is not None and bool(part <= whole)
 
 
-def _reason(word: str, cut: bool, fits: str) -> str:
+def _reason(word: str, turns: Dim, each: Dim, fits: str, cut: bool) -> str:
     """Why a loop keeps what it keeps, in words."""
     name, *number = word.split()
     if name != "auto":
         return f"checkpoint={number[0]}" if name == "every" else f"checkpoint={name!r}"
     budget = f"the budget of {int(number[0]) / (1 << 20):,.4g} MB"
-    return f"all states together pass {budget}" if cut else f"{fits} {budget}"
+    if not cut:
+        return f"{fits} {budget}"
+    if _fits(turns, [], each, int(number[0])):
+        return f"turns are run again sooner than all states come from memory, which fit {budget}"
+    return f"all states together pass {budget}"
 
 
 # ---- loops whose turns are counted when they run ------------------------------------------------------------------

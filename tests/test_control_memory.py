@@ -110,6 +110,30 @@ def kept(f: Any, *args: Any) -> int:
     return pb.compile(pb.value_and_grad(f)).lower(*args).memory()["residuals"]
 
 
+def test_light_turns_are_run_again_where_their_states_pass_the_cache() -> None:
+    x = np.linspace(-1.0, 1.0, 40_000)
+
+    def f(x: Any, turn: Any) -> Any:
+        return pb.sum(pb.fori_loop(0, 100, turn, x) ** 2)
+
+    def light(_: Any, u: Any) -> Any:
+        return u + 0.1 * (pb.roll(u, 1) - u) * u
+
+    def heavy(_: Any, u: Any) -> Any:
+        return pb.sin(pb.exp(-u * u)) + 0.1 * pb.roll(u, 1)
+
+    assert kept(lambda x: f(x, light), x) == 20 * x.nbytes       # ten starts, ten states of a segment
+    assert kept(lambda x: f(x, heavy), x) == 100 * x.nbytes
+    assert kept(lambda x: f(x, light), x[:4000]) == 100 * x[:4000].nbytes
+    g = pb.compile(pb.grad(lambda x: f(x, light)))
+    found = g(x)
+    assert "run again sooner than all states come from memory" in g.explain()
+    direction = np.random.default_rng(0).normal(size=x.shape)
+    value = pb.compile(lambda x: f(x, light))
+    slope = (value(x + 1e-6 * direction) - value(x - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(np.sum(found * direction), slope, rtol=1e-6)
+
+
 def test_residuals_are_the_states_that_the_reverse_reads() -> None:
     x = np.ones(1000)
 
