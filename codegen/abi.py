@@ -10,7 +10,7 @@ PROGRESS = 3
 BLAS = ("dgemm", "sgemm", "dgemv", "sgemv", "dtrsm", "strsm", "dtrmm", "strmm", "dsyrk", "ssyrk",
         "ztrsm", "ctrsm", "ztrmm", "ctrmm")
 _LAPACK = {"dszc": ("potrf", "getrf", "getrs", "getri", "gelqf", "gesdd"), "ds": ("orglq", "syevd"),
-           "zc": ("unglq", "heevd")}
+           "zc": ("unglq", "heevd", "geev")}
 LAPACK = tuple(letter + name for letters, names in _LAPACK.items() for name in names for letter in letters)
 # The last entry of the table, which runs a routine of `library_meaning` from native code.
 HOST = "host"

@@ -110,6 +110,11 @@ def _eigh_dims(a: tuple[Dim, ...]) -> Dims:
     return {"n": n, "w": 1 + 6 * n + 2 * n * n + BLOCK * n, "r": 1 + 5 * n + 2 * n * n, "v": 3 + 5 * n}
 
 
+def _eig(dims: Dims, wanted: Wanted) -> tuple[str, ...]:
+    """Left vectors of the transpose are conjugates of those wanted; right ones are not looked at."""
+    return ("copy s0 o0", f"geev '{'V' if 1 in wanted else 'N'} 'N n s0 n t0 t1 n t1 n s1 w s2 info")
+
+
 def _svd(work: str) -> Callable[..., tuple[str, ...]]:
     """The transpose is v @ s @ u.T: what LAPACK calls u is v here, and the other way round."""
     def calls(dims: Dims, wanted: Wanted, full: bool) -> tuple[str, ...]:
@@ -140,6 +145,8 @@ NATIVE.update({
         _eigh_dims, _eigh, (None, 0), ((None, lambda d: d["w"]), ("int32", lambda d: d["v"])), fails=True,
         of_complex=Native(_eigh_dims, _hermitian, (None, 0), (
             (None, lambda d: d["w"]), ("part", lambda d: d["r"]), ("int32", lambda d: d["v"])), fails=True)),
+    "geev": Native(lambda a: {"n": a[-1], "w": 2 * a[-1] + BLOCK * a[-1]}, _eig, (None, None), (
+        (None, lambda d: d["n"] * d["n"]), (None, lambda d: d["w"]), ("part", lambda d: 2 * d["n"])), fails=True),
     "gesdd": Native(
         _svd_dims, _svd("s2"), (None, None, None), (
             (None, lambda d: d["m"] * d["n"]), (None, lambda d: d["w"]), ("int32", lambda d: 8 * d["k"])), fails=True,

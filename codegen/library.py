@@ -21,7 +21,8 @@ from .program import Library
 # What results are called, by routine; others after the routine.
 WORDS = {"getrf": ("factors", "pivots"), "potrf": ("factor",), "getrs": ("solution",), "triangular": ("solution",),
          "trmm": ("product",), "syrk": ("half",),
-         "gelqf": ("factors", "orthogonal"), "syevd": ("values", "vectors"), "gesdd": ("u", "s", "vh"),
+         "gelqf": ("factors", "orthogonal"), "syevd": ("values", "vectors"), "geev": ("values", "vectors"),
+         "gesdd": ("u", "s", "vh"),
          "fft": ("spectrum",), "rfft": ("spectrum",), "irfft": ("signal",)}
 
 

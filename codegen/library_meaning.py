@@ -129,6 +129,22 @@ def eigh(np: Any, scipy: Any, a: Any) -> Any:
     return w, np.swapaxes(v, -1, -2).conj()
 
 
+def geev(np: Any, scipy: Any, a: Any) -> Any:
+    """Eigenvalues, and the conjugates of eigenvectors as rows."""
+    if not hasattr(np.linalg, "eig"):
+        raise NotImplementedError("this version of CuPy has no linalg.eig: install version 14, or compile for the CPU")
+    w, v = np.empty(a.shape[:-1], a.dtype), np.empty_like(a)
+    for k, whole in enumerate(listed(a, 2)):
+        values, vectors = attempt(lambda a=whole: np.linalg.eig(a), None) or (math.nan, math.nan * whole)
+        listed(w, 1)[k], listed(v, 2)[k] = values, vectors.T.conj()
+    return w, v
+
+
+def eig(np: Any, scipy: Any, a: Any) -> Any:
+    w, v = geev(np, scipy, a)
+    return w, np.swapaxes(v, -1, -2).conj()
+
+
 def gesdd(np: Any, scipy: Any, a: Any, full: bool) -> Any:
     batch, (m, n) = a.shape[:-2], a.shape[-2:]
     k = min(m, n)

@@ -19,7 +19,7 @@ from .arguments import array, integer
 from .diagonals import diagonal, trace
 from .errors import ShapeError
 from .linalg_arguments import floating, square, together
-from .linalg_factors import cond, eigh, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
+from .linalg_factors import cond, eig, eigh, eigvals, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
 from .linalg_norms import matrix_norm, norm, vector_norm
 from .linalg_tridiagonal import tridiagonal_solve
 from .linear import cross, matmul, outer, pair, tensordot, vecdot
@@ -217,6 +217,6 @@ def multi_dot(arrays: Any) -> Expr:
 
 
 PUBLIC: dict[str, Any] = {f.__name__: f for f in (
-    cholesky, cond, cross, det, diagonal, eigh, eigvalsh, expm, inv, lstsq, matmul, matrix_norm, matrix_power,
-    matrix_rank, multi_dot, norm, outer, pinv, qr, slogdet, solve, solve_triangular, svd, svdvals, tensordot, trace,
-    tridiagonal_solve, vecdot, vector_norm)}
+    cholesky, cond, cross, det, diagonal, eig, eigh, eigvals, eigvalsh, expm, inv, lstsq, matmul, matrix_norm,
+    matrix_power, matrix_rank, multi_dot, norm, outer, pinv, qr, slogdet, solve, solve_triangular, svd, svdvals,
+    tensordot, trace, tridiagonal_solve, vecdot, vector_norm)}

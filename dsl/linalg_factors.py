@@ -35,6 +35,13 @@ class EighResult(NamedTuple):
     eigenvectors: Expr
 
 
+class EigResult(NamedTuple):
+    """What `eig` gives."""
+
+    eigenvalues: Expr
+    eigenvectors: Expr
+
+
 class SVDResult(NamedTuple):
     """What `svd` gives."""
 
@@ -106,6 +113,32 @@ def _symmetric(a: Expr, triangle: str | None, symmetrize: bool) -> Expr:
     if symmetrize:
         return rules.hermitian_part(a)
     return rules.conj_transposed(a) if triangle == "U" else a
+
+
+@surface
+@several(EigResult)
+def eig(a: Any) -> Any:
+    """Eigenvalues in no order and eigenvectors as columns of length 1 of square matrices: (.., n), (.., n, n), complex.
+
+    NaN where LAPACK finds none. The derivative of a vector is what it takes to stay one of length 1, orthogonal to the
+    vector: right for all that does not depend on the phases of vectors. Where eigenvalues are equal it is NaN or inf,
+    as theirs is where their vectors are not independent. Symmetric matrices: `eigh`. Raises ShapeError where `a` is not
+    square. On CUDA it takes a CuPy that has `linalg.eig` (version 14).
+
+    >>> import pullback as pb
+    >>> w, v = pb.linalg.eig([[0.0, 2.0], [0.0, 1.0]])
+    >>> w.eval()
+    array([0.+0.j, 1.+0.j])
+    """
+    a = square(a, "eig")
+    return EigResult(*spectral.eig(cast(a, np.result_type(a.dtype, np.complex64))))
+
+
+@surface
+def eigvals(a: Any) -> Expr:
+    """The eigenvalues of square matrices in no order: (.., n, n) -> (.., n), complex; see `eig`."""
+    a = square(a, "eigvals")
+    return spectral.eig(cast(a, np.result_type(a.dtype, np.complex64)))[0]
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:

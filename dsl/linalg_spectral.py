@@ -7,6 +7,7 @@ NaN or inf there, as in JAX. The values have one, always.
 
     qr(a)          q, r of a matrix with at least as many rows as columns
     eigh(a)        values in ascending order, and vectors as columns, of a symmetric or Hermitian matrix
+    eig(a)         values and vectors as columns, of length 1, of any square complex matrix
     svd(a; full)   u, s, vh
     pinv(a; part, count)
 """
@@ -16,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .adjoint import masked, negated, quotient, scale, total
 from .diagonals import diagonal, tril, triu
 from .errors import NotDifferentiable
 from .library import ROUTINES, Parts, Routine, Type, routine, static_of
-from .linalg_rules import conj_transposed, only, transposed, triangular
+from .linalg_rules import conj_transposed, only, solve, transposed, triangular
 from .linear import matmul
 from .node import Expr, where
 from .primitives import (
@@ -158,6 +161,39 @@ def _eigh_expansion(a: Expr) -> list[Expr]:
     return [w, conj_transposed(rows)]
 
 
+# ---- eig --------------------------------------------------------------------------------------------------------
+def eig(a: Expr) -> tuple[Expr, ...]:
+    return routine("eig", a)
+
+
+def _eig_types(a: Expr) -> list[Type]:
+    n = a.shape[-1]
+    return [(a.dtype, (n,)), (a.dtype, (n, n))]
+
+
+def _eig_forward(node: Expr, tangents: Cotangents) -> Parts:
+    """The diagonal of c = v^-1 da v, and v (c * gaps) without what lies along each vector: their lengths stay 1, and
+    their phases as they are.
+    """
+    w, v = eig(node.args[0])
+    inner = solve(v, matmul(only(tangents), v))
+    moved = matmul(v, scale(inner, _gaps(w, inner)))
+    along = reduce(elementwise("multiply", conj(v), moved), "add", (len(v.shape) - 2,))
+    return [_last_diagonal(inner), elementwise("subtract", moved, scale(v, along_columns(along, v)))]
+
+
+def _eig_expansion(a: Expr) -> list[Expr]:
+    """LAPACK gets zeros where a matrix is not finite: it would print complaints."""
+    rank = len(a.shape)
+    finite = reduce(elementwise("isfinite", a), "logical_and", (rank - 2, rank - 1))
+    given = broadcast(finite, tuple(range(rank - 2)), a.shape)
+    w, rows = routine("geev", elementwise("where", given, a, zeros_like(a)))
+    nan = full(a.shape, np.nan, a.dtype)
+    known = broadcast(finite, tuple(range(rank - 2)), w.shape)
+    return [elementwise("where", known, w, full(w.shape, np.nan, w.dtype)),
+            elementwise("where", given, conj_transposed(rows), nan)]
+
+
 # ---- svd --------------------------------------------------------------------------------------------------------
 def svd(a: Expr) -> tuple[Expr, ...]:
     return routine("svd", a, full=False)
@@ -249,6 +285,8 @@ ROUTINES.update({
     "gelqf": Routine((2,), lambda a: [(a.dtype, tuple(a.shape[-2:]))] * 2, flops=_work(4)),
     "eigh": Routine((2,), _eigh_types, _eigh_forward, _eigh_reverse, expansion=_eigh_expansion, analytic=False),
     "syevd": Routine((2,), _eigh_types, flops=_work(9)),
+    "eig": Routine((2,), _eig_types, _eig_forward, expansion=_eig_expansion, analytic=False),
+    "geev": Routine((2,), _eig_types, flops=_work(25)),
     "svd": Routine((2,), _svd_types, _svd_forward, expansion=_svd_expansion, analytic=False),
     "gesdd": Routine((2,), _svd_types, flops=_work(14)),
     "pinv": Routine((2,), _pinv_types, _pinv_forward, expansion=_pinv_expansion, analytic=False),

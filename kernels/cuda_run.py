@@ -27,6 +27,7 @@ from ..codegen.cuda_plan import (
 )
 from ..codegen.cuda_segments import Segment, blocks_of_turns, launches_of_turn, segments
 from ..codegen.program import Library, Loop, Program, shown_loops
+from ..dsl.errors import DeviceError
 from ..dsl.size import Size, evaluate, product
 from .progress import shown
 
@@ -226,7 +227,10 @@ class Execution:
         operands = [self._elements(name).reshape(self._value(shape))
                     for (name, _), shape in zip(step.operands, shapes, strict=True)]  # type: ignore[call-overload]
         static: dict[str, Any] = {k: self._value(v) for k, v in dict(step.attr("static")).items()}  # type: ignore[call-overload]
-        found = getattr(library_meaning, step.routine)(np, self.device.scipy, *operands, **static)
+        try:
+            found = getattr(library_meaning, step.routine)(np, self.device.scipy, *operands, **static)
+        except NotImplementedError as error:
+            raise DeviceError(str(error)) from None
         library_meaning.put(np, found, *(self._elements(name) for name, _ in step.targets[: len(results)]))  # type: ignore[arg-type]
 
     def _elements(self, name: str) -> Any:
