@@ -36,7 +36,7 @@ def _keep_weights(nest: Nest, roots: Sequence[Root]) -> None:
     if weights:
         scopes = nest.open_inner(False)
         for node, index in weights:
-            nest.keep(node, index)
+            nest.keep(node, index, nest.inner)
         nest.close_inner(scopes, [])
 
 

@@ -22,7 +22,7 @@ from .loops import collapsed, split_rows
 from .names import Names
 from .program import Acc, Axis, Buffer, Combine, For, Kernel, Literal, Offset, Operand, Stmt, Store, Update
 from .roots import Root
-from .share import kept_in_rows
+from .share import kept_in_rows, repeated_in_rows
 
 TITLE = 150              # characters of a line of mathematics
 
@@ -115,6 +115,8 @@ class Nest:
         scope = self.emitter.open(rows, vector)
         stages = self.stages()
         kept = {} if vector or not self.inner else kept_in_rows(stages, len(self.axes), self.context.stored)
+        if not vector and self.inner:
+            self.keep_repeated()
         for number, stage in enumerate(stages):
             self.sweep([r for r in stage if r not in self.cluster.rowwise], vector, kept.get(number, ()))
             for root in stage:
@@ -178,7 +180,7 @@ class Nest:
             else:
                 folds.append((root, cell, value))
         for node in kept:
-            self.keep(node, self.index)
+            self.keep(node, self.index, self.inner)
         values = self.close_inner(scopes, [(root, value) for root, _, value in folds])
         for (root, cell, _), value in zip(folds, values, strict=True):
             self.folded(root, cell, value)
@@ -199,12 +201,22 @@ class Nest:
         """Close a loop that folds nothing."""
         close_loop(self.emitter, scope, ())
 
-    def keep(self, node: Expr, index: Index) -> None:
-        """Store node[index] in the memory of a row, which every chunk has once, and load it from there from now on."""
+    def keep_repeated(self) -> None:
+        """Keep folds that the inner loops would repeat, by a pass of their own over the axes that they follow."""
+        for node, axes in repeated_in_rows(self.cluster, self.context.stored):
+            own = tuple(a for a in self.inner if a in axes)
+            scopes = [self.emitter.open((self.axes[a],), a == own[-1]) for a in own]
+            self.keep(node, tuple(self.index[a] for a in axes), own)
+            self.close_inner(scopes, [])
+
+    def keep(self, node: Expr, index: Index, axes: Sequence[int]) -> None:
+        """Store node[index], which follows these inner axes, in the memory of a row, which every chunk has once, and
+        load it from there from now on.
+        """
         value = self.emitter.value(node, index)
-        shape = tuple(self.cluster.domain[a] for a in self.inner)
+        shape = tuple(self.cluster.domain[a] for a in axes)
         buffer = self.context.temporary("in_row", dtype_name(node), (size.symbol(self.chunks), *shape))
-        offset = Offset(0, (("chunk", size.product(shape)),)) + flat(tuple(self.index[a] for a in self.inner), shape)
+        offset = Offset(0, (("chunk", size.product(shape)),)) + flat(tuple(self.index[a] for a in axes), shape)
         self.emitter.scopes[-1].stmts.append(Store(buffer, offset, value))
         self.emitter.in_row[node, index] = (buffer, offset)
 

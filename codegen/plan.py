@@ -28,6 +28,7 @@ from .program import Library, Program, Step
 from .roots import LEAVES, SEVERAL, Root, root_of, stored_nodes, survey, surveyed
 from .share import repeated_nodes, shared_nodes, stages
 from .single import recurrence_kernel, scatter_kernel
+from .turned import with_turned
 
 SHARING = 3              # times that clusters are formed again because nodes that several would compute are stored
 
@@ -49,7 +50,7 @@ def plan(outputs: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str] |
         tuple(context.stored[in_memory(x)] for x in inputs),
         tuple(context.stored[parts[0]] for parts in results),
         context.buffers,
-        tuple(steps),
+        tuple(with_turned(steps, context)),
         (*_size_symbols(inputs, context), *context.sizes),
         0,
         tuple(context.errors),

@@ -15,6 +15,7 @@ from .fuse import Cluster
 from .roots import BARRIERS, RECOMPUTE, Root, costs, holds_sizes, identity, is_stack, mentioned, tangents_in, weight
 
 SHARED = 24              # operations on an element that two kernels may both repeat
+MANY = 10**6             # more than what is not a fold takes
 SCALAR = 96              # the same where there is one element, which would be a kernel of its own
 
 
@@ -123,6 +124,38 @@ def kept_in_rows(stages: Sequence[Sequence[Root]], rank: int, stored: Collection
             kept.setdefault(first, []).append(node)
             done.add(node)
     return kept
+
+
+def repeated_in_rows(cluster: Cluster, stored: Collection[Expr]) -> list[tuple[Expr, tuple[int, ...]]]:
+    """Folds that a kernel would compute again for each turn of an inner axis that they do not follow, as the mean of a
+    path for every day of it: topmost only, each with the axes of its index.
+    """
+    rank = len(cluster.domain)
+    plain = {offset: a for a, offset in enumerate(identity(range(rank)))}
+    found: dict[tuple[Expr, tuple[int, ...]], None] = {}
+    for root in cluster.roots:
+        stack, seen = [root.operand], set(stored)
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            places = [tuple(plain.get(o, rank) for o in index) for index in root.values.get(node, ())]
+            repeated = [axes for axes in places if _is_repeated(axes, cluster)]
+            if repeated and (weight(node) > 0 or node.op == "reduce") and costs(node, stored, MANY):
+                found.update(dict.fromkeys((node, axes) for axes in repeated))
+            else:
+                stack += node.args
+    return list(found)
+
+
+def _is_repeated(axes: tuple[int, ...], cluster: Cluster) -> bool:
+    """Whether an index along these axes of a kernel follows an inner axis, but not one around it."""
+    rank = len(cluster.domain)
+    inner = [a for a in range(rank) if a not in cluster.outer]
+    own = [a for a in inner if a in axes]
+    around = [a for a in inner if a not in axes and not same(cluster.domain[a], 1)]
+    return rank not in axes and len(set(axes)) == len(axes) and bool(own and around) and min(around) < max(own)
 
 
 def worth_keeping(roots: Sequence[Root], rank: int, stored: Collection[Expr]) -> list[tuple[Expr, tuple[int, ...]]]:

@@ -66,3 +66,22 @@ def test_the_weight_is_kept_and_the_fold_runs_in_registers():
     assert re.search(r"\] = acc\w*\n", text), text
     # no grid of pairs, only a row of weights for each chunk
     assert lowered.memory()["temporaries"] <= 64 * 8 * OTHERS + 4096
+
+
+def mean_of_paths(rate, volatility, walks):
+    """The mean over options and paths of the part of the mean price above 1; walks are days by paths."""
+    prices = pb.exp(rate[:, None, None] + volatility[:, None, None] * walks)
+    return pb.sum(pb.maximum(pb.mean(prices, axis=1) - 1.0, 0.0))
+
+
+def test_a_mean_is_not_computed_again_for_every_element_that_it_is_the_mean_of():
+    draw = np.random.default_rng(11)
+    rate, volatility, walks = draw.standard_normal(5), draw.uniform(0.1, 1, 5), draw.standard_normal((7, 33))
+    gradient = pb.compile(pb.grad(mean_of_paths, argnums=(0, 1)))
+    prices = np.exp(rate[:, None, None] + volatility[:, None, None] * walks)
+    above = (prices.mean(axis=1) > 1)[:, None, :] / 7
+    for got, want in zip(gradient(rate, volatility, walks), (above * prices, above * prices * walks), strict=True):
+        np.testing.assert_allclose(got, want.sum(axis=(1, 2)), rtol=1e-12)
+    text = gradient.lower(rate, volatility, walks).as_text("cpu").partition("def program(")[0]
+    deepest = max(len(line) - len(line.lstrip()) for line in text.splitlines() if "exp_float64(" in line)
+    assert deepest <= 4 * 4, text                # rows, and two loops inside
