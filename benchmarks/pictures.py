@@ -1,4 +1,4 @@
-"""Pictures for the report: times over sizes, times beside others', and where programs stand under the machine's roof."""
+"""Pictures for the report: times over sizes, times beside others', and where programs stand under the roof."""
 
 from __future__ import annotations
 

@@ -189,12 +189,12 @@ class Nest:
         """Open the loops over the inner axes; the last one runs in lanes unless the rows do."""
         return [self.emitter.open((self.axes[a],), not vector_rows and a == self.inner[-1]) for a in self.inner]
 
-    def close_inner(self, scopes: list[Scope], folds: list[tuple[Root, Operand]]) -> list[Operand]:
+    def close_inner(self, scopes: list[Scope], folds: list[tuple[Root, Operand]]) -> Sequence[Operand]:
         """Close them; what each root's values gave."""
-        values = [value for _, value in folds]
+        values: Sequence[Operand] = [value for _, value in folds]
         for scope in reversed(scopes):
             folded = tuple((r.op, dtype_name(r.node), v) for (r, _), v in zip(folds, values, strict=True))
-            values = list(close_loop(self.emitter, scope, folded))
+            values = close_loop(self.emitter, scope, folded)
         return values
 
     def close_scope(self, scope: Scope) -> None:
