@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import nest
@@ -17,12 +17,13 @@ from .errors import PullbackError
 from .implicit import root
 from .node import FUNCTIONS, Expr
 from .ode_adaptive import Control, advance, start
-from .ode_state import Field, combined, field_of, moved, ode_noise, ode_state, ode_times
+from .ode_state import Field, combined, field_of, moved, ode_noise, ode_state, ode_times, takes_state_first
 from .ode_tableaus import TABLEAUS
 from .subprogram import check_function, on_arrays
 from .surface import as_expr
 
-METHODS = ("dopri5", "tsit5", "rk4", "leapfrog")
+METHODS = ("dopri5", "tsit5", "euler", "midpoint", "heun", "rk4", "leapfrog")
+_NAMES_ELSEWHERE = {"rk45": "dopri5", "verlet": "leapfrog"}
 
 
 def solve(
@@ -43,13 +44,16 @@ def solve(
 ) -> Any:
     """The states at the times `t` of `y' = f(t, y, *args)` with y(t[0]) = y0, stacked along a new first axis.
 
-    `y0` is a nest of arrays and f returns one like it; `t` a vector of times, rising or falling. Methods:
+    `y0` is a nest of arrays and f returns one like it; an f whose second parameter is called t is taken as f(y, t,
+    *args). `t` is a vector of times, rising or falling. Methods:
 
     'dopri5', 'tsit5'   steps chosen so that the estimated error of each stays below atol + rtol*|y| (root mean square),
                         at most `max_steps` of them from one time to the next, else IndexError. `trajectories=k`: the
                         first k axes of every array count independent trajectories; each has its own steps, and f takes
                         t of the shape of these axes. `first_step`: the size of the first step, else estimated.
-    'rk4'               the classical method of order 4, `steps` equal steps from one time to the next
+                        'RK45' is another name of 'dopri5'.
+    'rk4'               the classical method of order 4, `steps` equal steps from one time to the next; 'euler' of
+                        order 1, 'midpoint' and 'heun' of order 2 likewise
     'leapfrog'          of order 2, symplectic, likewise; y0 is (q, p), and q' depends on p only, p' on t and q
 
     Derivatives in both modes, with respect to y0, t, args and what f closes over; those of chosen steps are of the
@@ -62,8 +66,7 @@ def solve(
     array([1.      , 0.367879, 0.135335])
     """
     check_function(f, "first argument", "ode.solve")
-    if method not in METHODS:
-        raise PullbackError(f"ode.solve has the methods {', '.join(map(repr, METHODS))}, not {method!r}")
+    method = _method(method)
     keep = {"checkpoint": checkpoint, "budget": budget}
     control = Control(rtol, atol, integer(trajectories, "trajectories"), max_steps, keep)
 
@@ -109,10 +112,11 @@ def euler_maruyama(
 
     def build(y0: Any, t: Any, key: Any, args: Any) -> Any:
         y0, t, args = _prepared(y0, t, args)
-        field = field_of(drift, args, "drift")
+        field, swapped = field_of(drift, args, "drift"), takes_state_first(diffusion)
 
         def step(number: Any, time: Any, y: Any, aux: Any, h: Any) -> tuple[Any, Any]:
-            mean, spread = moved(y, h, (1.0,), [field(time, y)]), diffusion(time, y, *args)
+            mean = moved(y, h, (1.0,), [field(time, y)])
+            spread = diffusion(y, time, *args) if swapped else diffusion(time, y, *args)
             spread = [spread] if isinstance(y, Expr) else nest.leaves(spread)
             root = FUNCTIONS["sqrt"](h)
             parts = [m + s * root * ode_noise(key, number, j, m)
@@ -151,6 +155,14 @@ def steady_state(
         return root(lambda y: field_of(f, args, "f")(t, y), y0, **settings)
 
     return on_arrays(build, y0, t, tuple(args) if isinstance(args, (tuple, list)) else (args,))
+
+
+def _method(name: Any) -> str:
+    lower = name.lower() if isinstance(name, str) else name
+    found = _NAMES_ELSEWHERE.get(lower, lower)
+    if found not in METHODS:
+        raise PullbackError(f"ode.solve has the methods {', '.join(map(repr, METHODS))}, not {name!r}")
+    return found
 
 
 # ---- from time to time ------------------------------------------------------------------------------------------
@@ -194,12 +206,17 @@ def _no_start(field: Field, t: Any, y: Any) -> None:
     return None
 
 
-def _rk4(field: Field, t: Any, y: Any, aux: Any, h: Any) -> tuple[Any, Any]:
-    k1 = field(t, y)
-    k2 = field(t + 0.5 * h, moved(y, h, (0.5,), [k1]))
-    k3 = field(t + 0.5 * h, moved(y, h, (0.5,), [k2]))
-    k4 = field(t + h, moved(y, h, (1.0,), [k3]))
-    return moved(y, h, (1 / 6, 1 / 3, 1 / 3, 1 / 6), [k1, k2, k3, k4]), aux
+def _explicit(nodes: Sequence[float], stages: Sequence[Sequence[float]]) -> Callable[..., Any]:
+    """The step whose slope i is taken at t + nodes[i]*h from y + h*sum(stages[i][j]*k[j]); the last stage is the
+    next state."""
+
+    def step(field: Field, t: Any, y: Any, aux: Any, h: Any) -> tuple[Any, Any]:
+        slopes = [field(t, y)]
+        for node, weights in zip(nodes, stages[:-1], strict=True):
+            slopes.append(field(t + (h if node == 1 else node * h), moved(y, h, weights, slopes)))
+        return moved(y, h, stages[-1], slopes), aux
+
+    return step
 
 
 def _force(field: Field, t: Any, y: Any) -> Any:
@@ -218,6 +235,9 @@ def _leapfrog(field: Field, t: Any, y: Any, force: Any, h: Any) -> tuple[Any, An
 
 
 _FIXED: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "rk4": (_no_start, _rk4),
+    "euler": (_no_start, _explicit((), [(1.0,)])),
+    "midpoint": (_no_start, _explicit((0.5,), [(0.5,), (0.0, 1.0)])),
+    "heun": (_no_start, _explicit((1.0,), [(1.0,), (0.5, 0.5)])),
+    "rk4": (_no_start, _explicit((0.5, 0.5, 1.0), [(0.5,), (0.0, 0.5), (0.0, 0.0, 1.0), (1 / 6, 1 / 3, 1 / 3, 1 / 6)])),
     "leapfrog": (_force, _leapfrog),
 }

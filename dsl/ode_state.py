@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,15 +21,26 @@ Field = Callable[[Any, Any], Any]      # (t, y) -> dy/dt, a nest like y
 
 def field_of(f: Callable[..., Any], args: tuple, what: str) -> Field:
     """`f` with its arguments bound, and its result held against the state."""
+    swapped = takes_state_first(f)
 
     def field(t: Any, y: Any) -> Any:
-        slope = f(t, y, *args)
+        slope = f(y, t, *args) if swapped else f(t, y, *args)
         if nest.flatten(slope)[1] != nest.flatten(y)[1]:
             raise PullbackError(f"{what} returns a nest built as {nest.flatten(slope)[1]}, and the state is built as "
                                 f"{nest.flatten(y)[1]}: return one derivative for each part of y0")
         return slope
 
     return field
+
+
+def takes_state_first(f: Callable[..., Any]) -> bool:
+    """Whether the parameters of `f` say (y, t): only the second is called t or time. Integrators of both orders are
+    in use, and a number taken for the state would give a wrong result without a word."""
+    try:
+        names = [name.lstrip("_") for name in inspect.signature(f).parameters][:2]
+    except (TypeError, ValueError):
+        return False
+    return len(names) == 2 and names[1] in ("t", "time") and names[0] not in ("t", "time")
 
 
 def combined(function: Callable[..., Any], *nests: Any) -> Any:

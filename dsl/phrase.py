@@ -239,7 +239,7 @@ def _unwrapped(index: Expr) -> Expr:
 def _reduce(node: Expr) -> Phrase:
     (x,), (op, axes) = node.args, node.attrs
     if op == "add" and x.op == "broadcast" and sorted((*axes, *x.attrs[0])) == list(range(len(x.shape))):
-        return Phrase("multiply", (Phrase("size", (product(x.shape[a] for a in axes),)), x.args[0]))
+        return Phrase("multiply", (product(x.shape[a] for a in axes), x.args[0]))
     return folded(REDUCTIONS[op], node)
 
 

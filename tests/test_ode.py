@@ -54,7 +54,7 @@ def test_lotka_volterra_as_scipy(method):
     np.testing.assert_allclose(back, expected[::-1], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("method", "order"), [("rk4", 4), ("leapfrog", 2)])
+@pytest.mark.parametrize(("method", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4), ("leapfrog", 2)])
 def test_the_order_of_equal_steps(method, order):
     def last(steps):
         q, p = pb.ode.solve(pendulum, (1.0, 0.5), [0.0, 3.0], method, steps=steps)
@@ -63,6 +63,21 @@ def test_the_order_of_equal_steps(method, order):
     exact = by_scipy(lambda t, y: [y[1], -np.sin(y[0])], [1.0, 0.5], [0.0, 3.0])[-1]
     coarse, fine = (np.abs(last(n) - exact).max() for n in (40, 80))
     assert abs(np.log2(coarse / fine) - order) < 0.25
+
+
+def test_names_that_other_libraries_use():
+    by_name = pb.ode.solve(pendulum, (1.0, 0.5), [0.0, 3.0], "RK45")
+    np.testing.assert_array_equal(by_name[0], pb.ode.solve(pendulum, (1.0, 0.5), [0.0, 3.0], "dopri5")[0])
+
+
+def test_a_field_that_names_the_state_first_gets_it_first():
+    t, k = np.linspace(0.0, 2.0, 5), 0.7
+    expected = pb.ode.solve(lambda t, y, k: -k * y * t, 1.0, t, "rk4", (k,), steps=4)
+    np.testing.assert_array_equal(pb.ode.solve(lambda y, t, k: -k * y * t, 1.0, t, "rk4", (k,), steps=4), expected)
+    np.testing.assert_allclose(expected, np.exp(-k * t**2 / 2), rtol=1e-4)
+    paths = [pb.ode.euler_maruyama(drift, spread, 1.0, t, pb.random.key(3)) for drift, spread in (
+        (lambda t, y: -y * t, lambda t, y: 0.1 * t), (lambda y, t: -y * t, lambda y, time: 0.1 * time))]
+    np.testing.assert_array_equal(*paths)
 
 
 @pytest.mark.parametrize("method", TABLEAUS)
@@ -310,7 +325,7 @@ def test_what_cannot_be_solved_is_refused_with_words():
         return -y
 
     for call, error, words in (
-        (lambda: pb.ode.solve(decay, 1.0, [0.0, 1.0], "euler"), pb.PullbackError, "'dopri5', 'tsit5', 'rk4'"),
+        (lambda: pb.ode.solve(decay, 1.0, [0.0, 1.0], "lsoda"), pb.PullbackError, "'dopri5', 'tsit5', 'euler'"),
         (lambda: pb.ode.solve(decay, 1.0, 2.0), pb.ShapeError, r"t=\[0\.0, 1\.0\]"),
         (lambda: pb.ode.solve(decay, 1.0, [0.0, 1.0], trajectories=1), pb.ShapeError, "trajectories=1"),
         (lambda: pb.ode.solve(lambda t, y: y[0], (1.0, 2.0), [0.0, 1.0]), pb.PullbackError, "one derivative for each"),
