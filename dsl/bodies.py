@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +17,7 @@ from .adjoint import filled, ones
 from .basis import jacobians_of, mode_for
 from .errors import NotDifferentiable, ShapeError
 from .grad import conform, derivatives, jvp_of, variables_of, vjp_of
+from .lines import user_line, warn_at
 from .node import FUNCTIONS, Expr, make, rebuild, rewrite, where
 from .paths import Key, check_paths, check_real, key, origins, remember
 from .phases import differentiated
@@ -110,8 +110,7 @@ class Body:
     def warn_of_unused(self, known: frozenset[Key]) -> None:
         unused = [name for b, name in zip(self.bound, self.names, strict=True) if key(b) not in known]
         if unused:
-            warnings.warn(f"the result does not depend on {', '.join(unused)}: the derivative there is zero",
-                          UserWarning, stacklevel=2)
+            warn_at(user_line(), f"the result does not depend on {', '.join(unused)}: the derivative there is zero")
 
 
 def bind(body: Body, actual: Sequence[Expr], extras: Sequence[Expr]) -> list[Expr]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from .unrolled import count_node
+from .unrolled import WARNING, count_node
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _FLOORS = tuple(os.path.join(_PACKAGE, floor) + os.sep for floor in ("dsl", "codegen", "kernels"))
@@ -38,7 +39,9 @@ def note_line(node: Any) -> None:
     line, entry = _user_call()
     if line and line not in node.lines and len(node.lines) < 3:
         if not node.lines and entry:
-            count_node(line, entry)
+            loop = count_node(line, entry)
+            if loop:
+                warn_at(loop, WARNING.format(line=loop))
         node.lines = (*node.lines, line)
     if heard is not None:
         heard.setdefault(node, line)
@@ -47,6 +50,12 @@ def note_line(node: Any) -> None:
 def user_line() -> str:
     """file:line of the nearest caller outside the package, or of the node that a nearer frame speaks for."""
     return _user_call()[0]
+
+
+def warn_at(line: str, text: str) -> None:
+    """A UserWarning that shows the user's `line`, each time it is given."""
+    name, _, number = line.rpartition(":")
+    warnings.warn_explicit(text, UserWarning, name or "pullback", int(number or 0), registry={})
 
 
 def _user_call() -> tuple[str, str]:
