@@ -124,18 +124,23 @@ def vjp(target: Any, *args: Any, has_aux: bool = False, wrt: Any = None) -> Any:
     return (result[0], pullback, result[1]) if has_aux else (result, pullback)
 
 
-def hvp(target: Any, primals: Any, tangents: Any = None) -> Any:
+def hvp(target: Any, primals: Any = None, tangents: Any = None) -> Any:
     """The Hessian of a scalar times a vector, forward over reverse.
 
     `hvp(expression, {variable: vector})` is an expression (a dict by variable for several). `hvp(f, primals, vectors)`,
-    with tuples of arguments and of vectors like them, has the structure of the argument (of the tuple, for several).
+    with tuples of arguments and of vectors like them, has the structure of the argument (of the tuple, for several);
+    for a function of one argument the argument and the vector themselves will do. `hvp(f)` is the function of these.
 
     >>> import pullback as pb
-    >>> pb.hvp(lambda x: x ** 3, (2.0,), (1.0,))
-    array(12.)
+    >>> pb.hvp(lambda x: x ** 3, (2.0,), (1.0,)), pb.hvp(lambda x: x ** 3)(2.0, 1.0)
+    (array(12.), array(12.))
     """
     if is_expression(target):
         return hvp_of_expression(target, primals)
+    if primals is None:
+        return functools.partial(hvp, target)
+    if not isinstance(primals, (tuple, list)):
+        primals, tangents = (primals,), (tangents,)
     gradient = grad(target, argnums=0 if len(primals) == 1 else tuple(range(len(primals))))
     return jvp(gradient, primals, tangents)[1]
 

@@ -237,6 +237,7 @@ def test_forms_on_numbers():
     v, pullback = vjp(lambda x, y: x * y, 3.0, 4.0)
     assert v == 12.0 and pullback(2.0) == (8.0, 6.0)
     assert hvp(lambda x: x ** 3, (2.0,), (1.0,)) == 12.0
+    assert hvp(lambda x: x ** 3, 2.0, 1.0) == hvp(lambda x: x ** 3)(2.0, 1.0) == 12.0
     assert grad(grad(grad(lambda x: x ** 4)))(2.0) == 48.0
 
 
