@@ -104,7 +104,7 @@ def combine_kernel(program: Program, kernel: Kernel, number: int) -> Kernel:
     words = ("j", "c", "first", "partial", "state", "following", "folded")
     j, c, first, partial, state, following, folded = (_unused(word, program) for word in words)
     load = Load(first, dtype, combine.partial, Offset(0, ((j, 1),)))
-    other = Load(partial, dtype, combine.partial, Offset(combine.count, ((c, combine.count), (j, 1))))
+    other = Load(partial, dtype, combine.partial, Offset(combine.stride, ((c, combine.stride), (j, 1))))
     fold = For(
         (Axis(c, chunks - 1),),
         (other, Let(following, dtype, combine.op, (state, partial))),

@@ -139,7 +139,7 @@ def _combine(kernel: Kernel, program: Program) -> tuple[tuple[Function, Launch],
         dtype = program.buffers[c.target].dtype
         partial, target, kind = safe(c.partial), safe(c.target), C_TYPE[dtype]
         params += [f"const {kind}* __restrict__ {partial}", f"{kind}* __restrict__ {target}"]
-        arguments = (partial, target, scope.size(c.count), chunks, literal(c.identity))
+        arguments = (partial, target, scope.size(c.count), scope.size(c.stride), chunks, literal(c.identity))
         calls.append(Call(scope.combine(c.op, dtype), arguments))
     sizes = [f"index_t {name}" for name, _ in scope.sizes.values()]
     name = f"{safe(kernel.name)}_combine"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, Size, render, same
-from .program import For, Load, Offset, Stmt, Store, Update, walk_stmts
+from .program import CHUNK, For, Load, Offset, Stmt, Store, Update, walk_stmts
 
 UNIFORM = ("thread 0",)
 ALL = ("every thread",)
@@ -67,7 +67,7 @@ def access(stmt: Load | Store | Update, alias: dict[str, str], loop: For | None)
 
 def _lane(offset: Offset, loop: For) -> tuple[object, ...] | None:
     """The owner where the address alone tells it: all but the index that is spread over threads adds multiples of its
-    extent."""
+    extent. A block works on one chunk, whose number moves the addresses of one stride alike."""
     spread: dict[str, Dim] = {loop.axes[-1].name: 1}
     extent = loop.axes[-1].extent
     if len(loop.axes) > 1:
@@ -75,9 +75,10 @@ def _lane(offset: Offset, loop: For) -> tuple[object, ...] | None:
         spread[outer.name], extent = extent, extent * outer.extent
     if any(not same(offset.coefficient(name), c) for name, c in spread.items()):
         return None
-    if not all(name in spread or is_multiple(c, extent) for name, c in offset.terms):
+    moving = [(name, c) for name, c in offset.terms if name not in spread and not is_multiple(c, extent)]
+    if any(name != CHUNK for name, _ in moving):
         return None
-    return "lane", render(extent), _shift(offset.const, extent)
+    return "lane", render(extent), _shift(offset.const, extent), *(render(c) for _, c in moving)
 
 
 def _shift(const: Dim, extent: Dim) -> str:

@@ -82,10 +82,9 @@ def ordered(op: str, dtype: str, scope: Scope) -> Function:
 
 
 def combine(op: str, dtype: str, scope: Scope) -> Function:
-    """A function of a whole grid: target[j] = fold of partial[c * count + j] over the chunks c (`combine_grid` fits
-    it)."""
+    """A function of a whole grid: target[j] = fold of partial[c * stride + j] over the chunks c, for `combine_grid`."""
     kind, name = C_TYPE[dtype], combine_name(op, dtype)
-    step = Line(f"v = {scope.apply(op, dtype, ['v', 'partial[c * count + j]'], [dtype, dtype])};", ("v",))
+    step = Line(f"v = {scope.apply(op, dtype, ['v', 'partial[c * stride + j]'], [dtype, dtype])};", ("v",))
     body: tuple[Stmt, ...] = (
         THREAD,
         THREADS,
@@ -106,7 +105,8 @@ def combine(op: str, dtype: str, scope: Scope) -> Function:
             ), ("j",)),
         )),
     )
-    parameters = f"const {kind}* partial, {kind}* target, index_t count, index_t chunks, {kind} identity"
+    sizes = "index_t count, index_t stride, index_t chunks"
+    parameters = f"const {kind}* partial, {kind}* target, {sizes}, {kind} identity"
     head = (f"// {op} over chunks: a thread for each element of a long target, a block for each element of a short one"
             f"\n{_FUNCTION} void {name}(\n    {parameters}\n)")
     return function(name, head, body)

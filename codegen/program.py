@@ -195,13 +195,14 @@ class For:
     turns: Operand | None = None
 
 
+CHUNK = "chunk"          # the number of its chunk, in a kernel
 Stmt = Let | Load | Store | Update | Check | For
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Combine:
-    """target[j] = fold over chunks c of partial[c*count + j] by `op`, in order of c, for j < count.
+    """target[j] = fold over chunks c of partial[c*stride + j] by `op`, in order of c, for j < count.
 
     Folding starts with chunk 0; where the kernel has no rows there is one chunk, whose partial is the identity.
     """
@@ -210,6 +211,7 @@ class Combine:
     partial: str
     target: str
     count: Dim
+    stride: Dim
     identity: Literal
 
 
@@ -229,7 +231,7 @@ class Kernel:
     body: tuple[Stmt, ...]
     vector: bool
     accs: tuple[Acc, ...] = ()
-    chunk: str = "chunk"
+    chunk: str = CHUNK
     chunks: str = "chunks"
     begin: tuple[Stmt, ...] = ()
     end: tuple[Stmt, ...] = ()

@@ -7,7 +7,7 @@ from .emit import LETTERS, Emitter, close_loop, dtype_name, flat
 from .emit_rules import checked
 from .loops import collapsed, split_rows
 from .nest import Context
-from .program import Axis, Carry, For, Kernel, Let, Literal, Offset, Store, Update
+from .program import CHUNK, Axis, Carry, For, Kernel, Let, Literal, Offset, Store, Update
 from .roots import Root
 
 
@@ -50,7 +50,7 @@ def scatter_kernel(root: Root, context: Context, name: str, title: tuple[str, ..
         body,
         False,
         (),
-        "chunk",
+        CHUNK,
         chunks,
         tuple(emitter.scopes[0].stmts),
         (),
@@ -109,7 +109,7 @@ def recurrence_kernel(root: Root, context: Context, name: str, title: tuple[str,
         body,
         vector,
         (),
-        "chunk",
+        CHUNK,
         chunks,
         tuple(emitter.scopes[0].stmts),
         (),

@@ -140,6 +140,16 @@ def test_logistic_regression_reads_its_matrix_once():
     assert moved(program) < 8 * (1000**2 + 20 * 1000), "the matrix once; all else is vectors"
 
 
+def test_what_chunks_add_to_shares_no_line_of_the_cache():
+    def loss(w, x):
+        return fn.sum(fn.exp(x @ w))
+
+    w = np.ones(50)
+    program = plan_of(lambda w, x: value_and_grad(loss)(w, x), w, np.ones((400, 50)))
+    (strides,) = [b.shape[1:] for b in program.buffers.values() if b.name.endswith("_partial") and len(b.shape) == 2]
+    assert [size.evaluate(s, dict.fromkeys(program.sizes, 50)) * w.itemsize % 64 for s in strides] == [0]
+
+
 def test_standardised_columns_store_no_array():
     program = plan_of(standardised_columns, X)
     assert max(temporaries(program).values(), default=0) <= 1000

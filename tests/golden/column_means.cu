@@ -29,7 +29,7 @@ __device__ __forceinline__ float pb_fold_add_float32(float v) {
 
 // add over chunks: a thread for each element of a long target, a block for each element of a short one
 __device__ __forceinline__ void pb_combine_add_float32(
-    const float* partial, float* target, index_t count, index_t chunks, float identity
+    const float* partial, float* target, index_t count, index_t stride, index_t chunks, float identity
 ) {
     const index_t thread = threadIdx.x;
     const index_t threads = blockDim.x;
@@ -38,7 +38,7 @@ __device__ __forceinline__ void pb_combine_add_float32(
         for (index_t j = block * threads + thread; j < count; j += blocks * threads) {
             float v = partial[j];
             for (index_t c = 1; c < chunks; ++c) {
-                v = v + partial[c * count + j];
+                v = v + partial[c * stride + j];
             }
             target[j] = v;
         }
@@ -47,7 +47,7 @@ __device__ __forceinline__ void pb_combine_add_float32(
         for (index_t j = block; j < count; j += blocks) {
             float v = identity;
             for (index_t c = thread; c < chunks; c += threads) {
-                v = v + partial[c * count + j];
+                v = v + partial[c * stride + j];
             }
             v = pb_fold_add_float32(v);
             if (thread == 0) target[j] = v;
@@ -56,27 +56,29 @@ __device__ __forceinline__ void pb_combine_add_float32(
 }
 
 // column_sum = sum(x0, axis=0)
-extern "C" __global__ void __launch_bounds__(256, 1) kernel_0(float* __restrict__ column_sum_partial, const float* __restrict__ x0, index_t n0, index_t n1, index_t rows_per_chunk) {
+// size_2 = 16*((n1 + 15) // 16)
+extern "C" __global__ void __launch_bounds__(256, 1) kernel_0(float* __restrict__ column_sum_partial, const float* __restrict__ x0, index_t n0, index_t n1, index_t size_2, index_t rows_per_chunk) {
     const index_t thread = threadIdx.x;
     const index_t threads = blockDim.x;
     const long long chunk = blockIdx.x;
     const index_t first = (index_t)blockIdx.x * rows_per_chunk, last = first + rows_per_chunk;
     const index_t lo = first < n0 ? first : n0, hi = last < n0 ? last : n0;
     for (index_t j1 = thread; j1 < n1; j1 += threads) {
-        column_sum_partial[(index_t)chunk * n1 + j1] = 0.0f;
+        column_sum_partial[(index_t)chunk * size_2 + j1] = 0.0f;
     }
     __syncthreads();
     for (index_t i = lo; i < hi; ++i) {
         for (index_t j = thread; j < n1; j += threads) {
             const float x0_at = x0[j + i * n1];
-            column_sum_partial[(index_t)chunk * n1 + j] = column_sum_partial[(index_t)chunk * n1 + j] + x0_at;
+            column_sum_partial[(index_t)chunk * size_2 + j] = column_sum_partial[(index_t)chunk * size_2 + j] + x0_at;
         }
     }
 }
 
 // column_sum = add of column_sum_partial over the chunks of kernel_0
-extern "C" __global__ void __launch_bounds__(256, 1) kernel_0_combine(const float* __restrict__ column_sum_partial, float* __restrict__ column_sum, index_t kernel_0_chunks, index_t n1) {
-    pb_combine_add_float32(column_sum_partial, column_sum, n1, kernel_0_chunks, 0.0f);
+// size_2 = 16*((n1 + 15) // 16)
+extern "C" __global__ void __launch_bounds__(256, 1) kernel_0_combine(const float* __restrict__ column_sum_partial, float* __restrict__ column_sum, index_t kernel_0_chunks, index_t n1, index_t size_2) {
+    pb_combine_add_float32(column_sum_partial, column_sum, n1, size_2, kernel_0_chunks, 0.0f);
 }
 
 // out = column_sum/n0

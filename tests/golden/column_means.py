@@ -15,11 +15,11 @@ from numba import njit
 def kernel_0(x0, column_sum_partial, n1, chunk, lo, hi, errors):
     # column_sum = sum(x0, axis=0)
     for j1 in range(n1):
-        column_sum_partial[chunk*n1 + j1] = np.float32(0.0)
+        column_sum_partial[chunk*(16*((n1 + 15) // 16)) + j1] = np.float32(0.0)
     for i in range(lo, hi):
         for j in range(n1):
             x0_at = x0[j + i*n1]
-            column_sum_partial[chunk*n1 + j] = column_sum_partial[chunk*n1 + j] + x0_at
+            column_sum_partial[chunk*(16*((n1 + 15) // 16)) + j] = column_sum_partial[chunk*(16*((n1 + 15) // 16)) + j] + x0_at
 
 
 @njit(nogil=True, error_model="numpy")
@@ -29,7 +29,7 @@ def kernel_0_combine0(column_sum, column_sum_partial, n1, kernel_0_chunks, part,
         first = column_sum_partial[j]
         state = first
         for c in range(kernel_0_chunks - 1):
-            partial = column_sum_partial[c*n1 + j + n1]
+            partial = column_sum_partial[c*(16*((n1 + 15) // 16)) + j + (16*((n1 + 15) // 16))]
             following = state + partial
             state = following
         folded = state
@@ -67,7 +67,7 @@ def program(x0):
     out = np.empty(n1, np.float32)
     out_1 = np.empty((n0*n1), np.float32)
     column_sum = np.empty(n1, np.float32)
-    column_sum_partial = np.empty((kernel_0_chunks*n1), np.float32)
+    column_sum_partial = np.empty((16*kernel_0_chunks*((n1 + 15) // 16)), np.float32)
     errors = np.array([0])
     for chunk in chunks_of(n0, kernel_0_chunks, 1):
         kernel_0(x0, column_sum_partial, n1, *chunk, errors)

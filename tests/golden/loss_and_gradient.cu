@@ -29,7 +29,7 @@ __device__ __forceinline__ double pb_fold_add_float64(double v) {
 
 // add over chunks: a thread for each element of a long target, a block for each element of a short one
 __device__ __forceinline__ void pb_combine_add_float64(
-    const double* partial, double* target, index_t count, index_t chunks, double identity
+    const double* partial, double* target, index_t count, index_t stride, index_t chunks, double identity
 ) {
     const index_t thread = threadIdx.x;
     const index_t threads = blockDim.x;
@@ -38,7 +38,7 @@ __device__ __forceinline__ void pb_combine_add_float64(
         for (index_t j = block * threads + thread; j < count; j += blocks * threads) {
             double v = partial[j];
             for (index_t c = 1; c < chunks; ++c) {
-                v = v + partial[c * count + j];
+                v = v + partial[c * stride + j];
             }
             target[j] = v;
         }
@@ -47,7 +47,7 @@ __device__ __forceinline__ void pb_combine_add_float64(
         for (index_t j = block; j < count; j += blocks) {
             double v = identity;
             for (index_t c = thread; c < chunks; c += threads) {
-                v = v + partial[c * count + j];
+                v = v + partial[c * stride + j];
             }
             v = pb_fold_add_float64(v);
             if (thread == 0) target[j] = v;
@@ -121,5 +121,5 @@ extern "C" __global__ void __launch_bounds__(256, 1) kernel_0(const double* __re
 
 // out = add of out_partial over the chunks of kernel_0
 extern "C" __global__ void __launch_bounds__(256, 1) kernel_0_combine(const double* __restrict__ out_partial, double* __restrict__ out, index_t kernel_0_chunks) {
-    pb_combine_add_float64(out_partial, out, 1, kernel_0_chunks, 0.0);
+    pb_combine_add_float64(out_partial, out, 1, 1, kernel_0_chunks, 0.0);
 }
