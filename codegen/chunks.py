@@ -9,7 +9,7 @@ from ..dsl.size import Dim, Size, evaluate, maximum, product, symbol
 from .chunk_count import count_chunks
 from .interior import extents_of, interior_of
 from .machine import MACHINE
-from .program import Axis, Carry, For, Kernel, Let, Load, Offset, Program, Stmt, Store, walk_stmts
+from .program import Axis, Carry, Combine, For, Kernel, Let, Load, Offset, Program, Stmt, Store, walk_stmts
 
 # What a call of a mathematical function counts beside a machine operation.
 CALL = 20
@@ -96,6 +96,11 @@ def chunking(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
     return counts
 
 
+def stride_of(combine: Combine, program: Program) -> Dim:
+    """How far the partial results of two neighbouring chunks are apart."""
+    return product(program.buffers[combine.partial].shape[1:])
+
+
 def combine_kernel(program: Program, kernel: Kernel, number: int) -> Kernel:
     """The fold of one kernel's partial results, as a kernel of its own: a row per element, chunks in order."""
     combine = kernel.combine[number]
@@ -103,8 +108,9 @@ def combine_kernel(program: Program, kernel: Kernel, number: int) -> Kernel:
     dtype = program.buffers[combine.target].dtype
     words = ("j", "c", "first", "partial", "state", "following", "folded")
     j, c, first, partial, state, following, folded = (_unused(word, program) for word in words)
+    stride = stride_of(combine, program)
     load = Load(first, dtype, combine.partial, Offset(0, ((j, 1),)))
-    other = Load(partial, dtype, combine.partial, Offset(combine.stride, ((c, combine.stride), (j, 1))))
+    other = Load(partial, dtype, combine.partial, Offset(stride, ((c, stride), (j, 1))))
     fold = For(
         (Axis(c, chunks - 1),),
         (other, Let(following, dtype, combine.op, (state, partial))),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dsl.size import Dim, evaluate, symbol
+from .chunks import stride_of
 from .cuda_kernel import BOUNDS, KernelWriter, comment
 from .cuda_ops import C_TYPE, HELPERS, helpers_of, literal
 from .cuda_plan import INT_SPAN, Action, Choose, Launch, Repeat, index_type
@@ -139,7 +140,8 @@ def _combine(kernel: Kernel, program: Program) -> tuple[tuple[Function, Launch],
         dtype = program.buffers[c.target].dtype
         partial, target, kind = safe(c.partial), safe(c.target), C_TYPE[dtype]
         params += [f"const {kind}* __restrict__ {partial}", f"{kind}* __restrict__ {target}"]
-        arguments = (partial, target, scope.size(c.count), scope.size(c.stride), chunks, literal(c.identity))
+        count, stride = scope.size(c.count), scope.size(stride_of(c, program))
+        arguments = (partial, target, count, stride, chunks, literal(c.identity))
         calls.append(Call(scope.combine(c.op, dtype), arguments))
     sizes = [f"index_t {name}" for name, _ in scope.sizes.values()]
     name = f"{safe(kernel.name)}_combine"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..dsl import size
-from ..dsl.size import Dim, Size
+from ..dsl.size import Dim
 from .program import (
     Branch,
     Buffer,
@@ -49,7 +49,7 @@ def planned(program: Program) -> Program:
     starts: list[Dim] = [0]
     chunks = {k.chunks for k in program.kernels()}
     for bytes_, _ in slots:
-        starts.append(starts[-1] + _aligned(bytes_) + (SKEW if _is_long(bytes_, chunks) else 0))
+        starts.append(starts[-1] + aligned(bytes_) + (SKEW if _is_long(bytes_, chunks) else 0))
     placed = {n: replace(b, place=starts[chosen[n]]) if n in chosen else b for n, b in buffers.items()}
     return replace(program, buffers=placed, workspace=starts[-1])
 
@@ -77,10 +77,10 @@ def itemsize(buffer: Buffer) -> int:
     return np.dtype(buffer.dtype).itemsize
 
 
-def _aligned(count: Dim) -> Dim:
-    if isinstance(count, Size):
-        return size.floordiv(count + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
-    return -(-count // ALIGNMENT) * ALIGNMENT
+def aligned(count: Dim, unit: int = 1) -> Dim:
+    """`count` elements of `unit` bytes, and as many more as end them at an aligned place."""
+    per = ALIGNMENT // unit
+    return (count + per - 1) // per * per
 
 
 def lifetimes(steps: tuple[Step, ...]) -> dict[str, tuple[int, int]]:

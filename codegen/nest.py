@@ -19,7 +19,7 @@ from .fuse import Cluster
 from .halves import partner
 from .interior import live
 from .loops import collapsed, split_rows
-from .memory import ALIGNMENT
+from .memory import aligned
 from .names import Names
 from .program import CHUNK, Acc, Axis, Buffer, Combine, For, Kernel, Literal, Offset, Operand, Stmt, Store, Update
 from .roots import Root
@@ -216,7 +216,7 @@ class Nest:
         """
         value = self.emitter.value(node, index)
         shape = tuple(self.cluster.domain[a] for a in axes)
-        stride = whole_lines(size.product(shape), node.dtype)
+        stride = aligned(size.product(shape), node.dtype.itemsize)
         buffer = self.context.temporary("in_row", dtype_name(node), (size.symbol(self.chunks), stride))
         offset = Offset(0, ((CHUNK, stride),)) + flat(tuple(self.index[a] for a in axes), shape)
         self.emitter.scopes[-1].stmts.append(Store(buffer, offset, value))
@@ -301,31 +301,30 @@ class Nest:
             self.emitter.scopes[-1].stmts.append(Update(root.op, self.context.stored[root.node], place, value))
             return
         count = size.product(root.node.shape)
-        stride = whole_lines(count, root.node.dtype)
+        stride = aligned(count, root.node.dtype.itemsize)      # else threads would share lines of the cache
         base = Offset(0, ((CHUNK, stride),))
         if root not in self.arrays:
-            self.arrays[root], identity = self.partial(root, stride)
+            self.arrays[root], identity = self.partial(root, (stride,))
             axis = Axis(self.context.names.index("j"), count)
             start = Store(self.arrays[root], base + Offset(0, ((axis.name, 1),)), identity)
             self.begin.append(For((axis,), (start,), vector=True))
         self.emitter.scopes[-1].stmts.append(Update(root.op, self.arrays[root], base + place, value))
 
-    def partial(self, root: Root, stride: Dim) -> tuple[str, Literal]:
+    def partial(self, root: Root, shape: tuple[Dim, ...]) -> tuple[str, Literal]:
         """A buffer for the results of every chunk, which are combined at the end, and the fold's identity."""
         target, dtype = self.context.stored[root.node], dtype_name(root.node)
         identity = Literal.of(identity_of(root.op, np.dtype(dtype)), dtype)
-        shape = (size.symbol(self.chunks), stride) if root.node.shape else (size.symbol(self.chunks),)
-        name = self.context.temporary(f"{target}_partial", dtype, shape)
-        self.combine.append(Combine(root.op, name, target, size.product(root.node.shape), stride, identity))
+        name = self.context.temporary(f"{target}_partial", dtype, (size.symbol(self.chunks), *shape))
+        self.combine.append(Combine(root.op, name, target, size.product(root.node.shape), identity))
         return name, identity
 
     # the rows --------------------------------------------------------------------------------------------------
     def fold_rows(self) -> list[Acc]:
         """Accumulators over the rows of a chunk, and where the chunk leaves what they gave."""
         accs = []
-        partials = {root: self.partial(root, 1) for root in self.fold_roots}
+        partials = {root: self.partial(root, ()) for root in self.fold_roots}
         for root in dict.fromkeys(r for r, _, _ in self.elements):
-            partials[root] = self.partial(root, size.product(root.node.shape))
+            partials[root] = self.partial(root, root.node.shape)
         whole = [(root, 0, value) for root, value in zip(self.fold_roots, self.folds, strict=True)]
         for root, element, value in [*whole, *self.elements]:
             name, (buffer, identity) = self.context.names.new("acc"), partials[root]
@@ -357,9 +356,3 @@ class Nest:
             False,
             tuple(dict.fromkeys(self.emitter.fused)),
         )
-
-
-def whole_lines(count: Dim, dtype: np.dtype) -> Dim:
-    """`count` elements in whole lines of the cache: threads that add to neighbouring arrays share none."""
-    per = ALIGNMENT // dtype.itemsize
-    return (count + per - 1) // per * per

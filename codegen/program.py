@@ -202,16 +202,16 @@ Stmt = Let | Load | Store | Update | Check | For
 # ---- steps ------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Combine:
-    """target[j] = fold over chunks c of partial[c*stride + j] by `op`, in order of c, for j < count.
+    """target[j] = fold over chunks c of partial[c, j] by `op`, in order of c, for j < count.
 
     Folding starts with chunk 0; where the kernel has no rows there is one chunk, whose partial is the identity.
+    Its row may be longer than `count`: the shape of the buffer says how long.
     """
 
     op: str
     partial: str
     target: str
     count: Dim
-    stride: Dim
     identity: Literal
 
 

@@ -98,7 +98,7 @@ def full_sum():
         vector=True,
         accs=(Acc("acc", "float64", "add", "x", f64(0)),),
         end=(Store("P", at(chunk=1), "acc"),),
-        combine=(Combine("add", "P", "S", 1, 1, f64(0)),),
+        combine=(Combine("add", "P", "S", 1, f64(0)),),
     )
     return program([kernel], floats(("X", (n,), "input"), ("S", (), "output")), temps=[("P", "float64", (chunks,))])
 
@@ -108,7 +108,7 @@ def column_sums():
     here = at(chunk=m, j=1)
     zero = For((Axis("j", m),), (Store("P", here, f64(0)),), vector=True)
     add = For((Axis("j", m),), (Load("x", "float64", "X", at(i=m, j=1)), Update("add", "P", here, "x")), vector=True)
-    fold = (Combine("add", "P", "S", m, m, f64(0)),)
+    fold = (Combine("add", "P", "S", m, f64(0)),)
     kernel = Kernel(
         "columns", ("s_j = sum_i x_ij",), Axis("i", n), m, (add,), vector=False, begin=(zero,), combine=fold
     )

@@ -232,7 +232,7 @@ extern "C" void grids(const long long* q, long long* out) {
     for serial, vector, folds in np.ndindex(2, 2, 2):
         for rows in counts:
             for work in (0, 1, 2, 64, 65, 128, 129, 256, 257, 1024, 5000):
-                combine = (Combine("add", "p", "t", rows, rows, literal),) if folds else ()
+                combine = (Combine("add", "p", "t", rows, literal),) if folds else ()
                 store = pb.codegen.program.Store("y", pb.codegen.program.Offset(), literal)
                 loop = pb.codegen.program.For((pb.codegen.program.Axis("j", 3),), (store,), vector=not vector)
                 kernel = Kernel("k", ("y",), pb.codegen.program.Axis("i", rows), work, (store, loop), bool(vector),

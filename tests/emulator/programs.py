@@ -99,7 +99,7 @@ def full_sum(dtype: str = "float64", op: str = "add", identity: float = 0) -> Pr
         vector=True,
         accs=(Acc("t", dtype, op, "q", lit(identity, dtype)),),
         end=(Store("part", at(("chunk", 1)), "t"),),
-        combine=(Combine(op, "part", "s", 1, 1, lit(identity, dtype)),),
+        combine=(Combine(op, "part", "s", 1, lit(identity, dtype)),),
     )
     return program({"x": (dtype, (n,))}, {"s": (dtype, ())}, [kernel], {"part": (dtype, (c,))})
 
@@ -117,7 +117,7 @@ def column_sum() -> Program:
         body,
         vector=False,
         begin=(For(j, (Store("part", mine, lit(0)),), vector=True),),
-        combine=(Combine("add", "part", "s", m, m, lit(0)),),
+        combine=(Combine("add", "part", "s", m, lit(0)),),
     )
     return program({"x": (f, (n, m))}, {"s": (f, (m,))}, [kernel], {"part": (f, (c, m))})
 
