@@ -23,6 +23,7 @@ WORDS = {"getrf": ("factors", "pivots"), "potrf": ("factor",), "getrs": ("soluti
          "trmm": ("product",), "syrk": ("half",),
          "gelqf": ("factors", "orthogonal"), "syevd": ("values", "vectors"), "geev": ("values", "vectors"),
          "gesdd": ("u", "s", "vh"),
+         "argsort": ("order",), "searchsorted": ("places",),
          "fft": ("spectrum",), "rfft": ("spectrum",), "irfft": ("signal",)}
 
 

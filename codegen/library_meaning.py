@@ -226,6 +226,18 @@ def irfft(np: Any, scipy: Any, z: Any, n: int, axes: Any, norm: str) -> Any:
     return scipy.fft.irfftn(z, s=lengths, axes=tuple(axes), norm=norm)
 
 
+def argsort(np: Any, scipy: Any, x: Any) -> Any:
+    return np.argsort(x, axis=-1, kind="stable")
+
+
+def searchsorted(np: Any, scipy: Any, x: Any, v: Any, right: bool) -> Any:
+    """Of every row of `v` in that of `x`."""
+    found = np.empty(v.shape, np.int64)
+    for row, wanted, out in zip(listed(x, 1), listed(v, 1), listed(found, 1), strict=True):
+        out[...] = np.searchsorted(row, wanted, side="right" if right else "left")
+    return found
+
+
 def source(names: Iterable[str]) -> list[str]:
     """The texts of the functions `names` and of those that they call."""
     found: dict[str, str] = {}

@@ -14,6 +14,8 @@ from . import (  # noqa: F401  (they register functions)
     neighbours,
     operators,
     ops,
+    order_statistics,
+    ordering,
     protocols,
     special,
     stencil,
@@ -45,6 +47,9 @@ _NAMES = (
     "tri",
     # indices
     "take", "take_along_axis",
+    # order
+    "sort", "argsort", "partition", "argpartition", "top_k", "lexsort", "searchsorted", "digitize", "isin", "quantile",
+    "percentile", "median", "bincount", "histogram", "histogram_bin_edges", "interp", *order_statistics.REFUSED,
     # products
     "matmul", "dot", "inner", "vdot", "vecdot", "outer", "tensordot", "einsum", "kron", "cross",
     # creation
