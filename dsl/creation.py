@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives
+from . import size as sizes
 from .arguments import array, dimension, element_type, integer, shape_of
 from .diagonals import on_diagonal
 from .errors import ShapeError
@@ -154,6 +155,25 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype:
         return result
     wanted = element_type(dtype)
     return cast(scalar("floor", result) if wanted.kind in "iu" else result, wanted)
+
+
+@surface
+def logspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None) -> Expr:
+    """`num` powers of `base` whose exponents go from `start` to `stop` in equal steps."""
+    found = scalar("power", base, linspace(start, stop, num, endpoint))
+    return found if dtype is None else cast(found, element_type(dtype))
+
+
+@surface
+def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None) -> Expr:
+    """`num` positive values from `start` to `stop` in equal ratios, the ends to the last bit."""
+    start, stop, count = _endpoint(start), _endpoint(stop), dimension(num, "num")
+    found = scalar("exp", linspace(scalar("log", start), scalar("log", stop), count, endpoint))
+    places = primitives.iota((count,), 0)
+    found = scalar("where", scalar("equal", places, 0), start, found)
+    if endpoint:
+        found = scalar("where", scalar("equal", places, sizes.maximum(count - 1, 1)), stop, found)
+    return found if dtype is None else cast(found, element_type(dtype))
 
 
 def _endpoint(value: Any) -> Expr:

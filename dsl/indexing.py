@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from . import primitives
 from . import size as sizes
 from .arguments import array, one_axis, repeats_to
 from .errors import DTypeError, ShapeError
-from .node import Expr
+from .node import FUNCTIONS, Expr
 from .primitives import PyScalar, cast, scalar, show_shape
 from .selection import Selection, select, wrapped
 from .surface import as_expr, surface
@@ -197,6 +198,19 @@ class AtIndex:
     def multiply(self, value: Any) -> Expr:
         """`x` with `x[index] *= value`, each duplicate index counted."""
         return update_at(self._x, self._index, "multiply", value)
+
+    def divide(self, value: Any) -> Expr:
+        """`x` with `x[index] /= value`, each duplicate index counted."""
+        divisor = update_at(FUNCTIONS["ones_like"](self._x), self._index, "multiply", value)
+        return FUNCTIONS["divide"](self._x, divisor)
+
+    def power(self, value: Any) -> Expr:
+        """`x` with `x[index] **= value`, a duplicate index once."""
+        return self.apply(lambda old: old ** value)
+
+    def apply(self, function: Callable[[Expr], Any]) -> Expr:
+        """`x` with `x[index] = function(x[index])`, a duplicate index once."""
+        return self.set(function(self.get()))
 
     def min(self, value: Any) -> Expr:
         """`x` with the lesser of `x[index]` and `value`."""

@@ -13,9 +13,9 @@ from . import primitives
 from . import size as sizes
 from .arguments import array, entries, integer, one_axis
 from .errors import PullbackError, ShapeError
-from .node import Expr, where
+from .node import FUNCTIONS, Expr, where
 from .primitives import cast, show_shape
-from .shapes import at_least_axes
+from .shapes import at_least_axes, flip
 from .size import Dim
 from .surface import several, surface
 
@@ -130,3 +130,58 @@ def split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Expr]:
     if not sizes.equal(each * sections, length):
         raise ShapeError(f"axis {at} of {show_shape(x.shape)} does not divide into {sections} equal sections")
     return [part(x, at, i * each, each) for i in range(sections)]
+
+
+@surface
+@several(_parts_of_split)
+def array_split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Expr]:
+    """`split` into sections that need not be equal: the first ones have an element more."""
+    x = array(x)
+    at = one_axis(axis, len(x.shape))
+    if _has_cuts(indices_or_sections):
+        return split(x, indices_or_sections, at)
+    sections = integer(indices_or_sections, "sections")
+    each, longer = divmod(integer(x.shape[at], "the size of the axis that is cut"), sections)
+    return split(x, [i * each + min(i, longer) for i in range(1, sections)], at)
+
+
+@surface
+@several(_parts_of_split)
+def hsplit(x: Any, indices_or_sections: Any) -> list[Expr]:
+    """`split` along the second axis, of a vector along its own."""
+    return split(x, indices_or_sections, 1 if len(array(x).shape) > 1 else 0)
+
+
+@surface
+@several(_parts_of_split)
+def vsplit(x: Any, indices_or_sections: Any) -> list[Expr]:
+    """`split` along the first axis."""
+    return split(x, indices_or_sections, 0)
+
+
+@surface
+@several(_parts_of_split)
+def dsplit(x: Any, indices_or_sections: Any) -> list[Expr]:
+    """`split` along the third axis."""
+    return split(x, indices_or_sections, 2)
+
+
+@surface
+def append(x: Any, values: Any, axis: Any = None) -> Expr:
+    """`x` and then `values` along `axis`; without one, both flattened."""
+    if axis is None:
+        x, values, axis = FUNCTIONS["ravel"](x), FUNCTIONS["ravel"](values), 0
+    return concatenate([x, values], axis)
+
+
+@surface
+def rot90(x: Any, k: Any = 1, axes: Any = (0, 1)) -> Expr:
+    """`x` turned by `k` quarters from the first towards the second of `axes`."""
+    x, turns = array(x), integer(k, "k") % 4
+    first, second = (one_axis(a, len(x.shape)) for a in axes)
+    if turns == 0:
+        return x
+    if turns == 2:
+        return flip(x, (first, second))
+    swapped = FUNCTIONS["swapaxes"](x, first, second)
+    return flip(swapped, first if turns == 1 else second)

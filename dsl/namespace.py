@@ -11,12 +11,15 @@ from . import (  # noqa: F401  (they register functions)
     creation,
     einsum,
     joining,
+    nan_reductions,
     neighbours,
     operators,
     ops,
     order_statistics,
     ordering,
+    piecewise,
     protocols,
+    signals,
     special,
     stencil,
 )
@@ -36,12 +39,14 @@ _NAMES = (
     "sum", "prod", "min", "max", "ptp", "any", "all", "count_nonzero", "mean", "average", "var", "std", "logsumexp",
     "softmax", "argmax", "argmin", "cumsum", "cumprod",
     "cumulative_sum", "cumulative_prod", "allclose", "array_equal",
+    "nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin",
     # shapes
     "shape", "ndim", "size", "reshape", "ravel", "expand_dims", "squeeze", "atleast_1d", "atleast_2d", "atleast_3d",
     "transpose", "matrix_transpose",
     "swapaxes", "moveaxis", "flip", "flipud", "fliplr", "broadcast_to", "broadcast_arrays", "broadcast_shapes",
     "tile", "repeat",
-    "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "unstack", "split",
+    "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "append", "unstack", "split",
+    "array_split", "hsplit", "vsplit", "dsplit", "rot90",
     # neighbours and diagonals
     "pad", "roll", "shift", "stencil", "diff", "trapezoid", "diagonal", "trace", "diag", "diagflat", "tril", "triu",
     "tri",
@@ -50,11 +55,14 @@ _NAMES = (
     # order
     "sort", "argsort", "partition", "argpartition", "top_k", "lexsort", "searchsorted", "digitize", "isin", "quantile",
     "percentile", "median", "bincount", "histogram", "histogram_bin_edges", "interp", *order_statistics.REFUSED,
+    # pieces and samples
+    "select", "piecewise", "choose", "relu", "leaky_relu", "elu", "silu", "gelu", "one_hot", "convolve", "correlate",
+    "gradient", "ediff1d", "polyval", "vander", "cov", "corrcoef",
     # products
     "matmul", "dot", "inner", "vdot", "vecdot", "outer", "tensordot", "einsum", "kron", "cross",
     # creation
     "asarray", "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like", "arange",
-    "linspace", "meshgrid", "eye", "identity",
+    "linspace", "logspace", "geomspace", "meshgrid", "eye", "identity",
 )
 
 _CONSTANTS: dict[str, Any] = {
