@@ -10,6 +10,7 @@ import numpy as np
 from . import size as sizes
 from .errors import DTypeError, PullbackError, ShapeError
 from .node import Expr, Shape, where
+from .primitives import cast, reshape
 from .size import Dim, Size
 from .surface import as_expr, available
 
@@ -19,6 +20,12 @@ def array(x: Any) -> Expr:
     return as_expr(x)
 
 
+def floating(x: Any) -> Expr:
+    """`x` as an expression of a floating or complex dtype: integers and bools become float64."""
+    x = array(x)
+    return x if x.dtype.kind in "fc" else cast(x, np.float64)
+
+
 def one_axis(axis: Any, rank: int, what: str = "axis") -> int:
     """A nonnegative axis of an array of `rank` axes."""
     given = integer(axis, what)
@@ -26,6 +33,13 @@ def one_axis(axis: Any, rank: int, what: str = "axis") -> int:
         raise ShapeError(f"{what} {given} does not exist: an array of {rank} axes has axes {-rank} to {rank - 1}"
                          if rank else f"{what} {given} does not exist: the array has no axes")
     return given % rank
+
+
+def along(x: Expr, axis: Any) -> tuple[Expr, int]:
+    """`x` and a nonnegative axis of it; None is the only axis of `x` flattened."""
+    if axis is None:
+        return reshape(x, (sizes.product(x.shape),)), 0
+    return x, one_axis(axis, len(x.shape))
 
 
 def all_axes(axis: Any, rank: int) -> tuple[int, ...]:

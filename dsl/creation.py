@@ -12,7 +12,7 @@ import numpy as np
 
 from . import primitives
 from . import size as sizes
-from .arguments import array, dimension, element_type, integer, shape_of
+from .arguments import array, dimension, element_type, floating, integer, shape_of
 from .diagonals import on_diagonal
 from .errors import ShapeError
 from .node import Expr
@@ -180,7 +180,7 @@ def _endpoint(value: Any) -> Expr:
     end = size_value(value, np.float64) if isinstance(value, Size) else array(value)
     if end.shape:
         raise ShapeError(f"an end of linspace is one number, not an array of shape {end.shape}")
-    return end if end.dtype.kind in "fc" else cast(end, np.float64)
+    return floating(end)
 
 
 @surface

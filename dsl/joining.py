@@ -13,9 +13,9 @@ from . import primitives
 from . import size as sizes
 from .arguments import array, entries, integer, one_axis
 from .errors import PullbackError, ShapeError
-from .node import FUNCTIONS, Expr, where
+from .node import Expr, where
 from .primitives import cast, show_shape
-from .shapes import at_least_axes, flip
+from .shapes import at_least_axes, flip, ravel, swapaxes
 from .size import Dim
 from .surface import several, surface
 
@@ -170,7 +170,7 @@ def dsplit(x: Any, indices_or_sections: Any) -> list[Expr]:
 def append(x: Any, values: Any, axis: Any = None) -> Expr:
     """`x` and then `values` along `axis`; without one, both flattened."""
     if axis is None:
-        x, values, axis = FUNCTIONS["ravel"](x), FUNCTIONS["ravel"](values), 0
+        x, values, axis = ravel(x), ravel(values), 0
     return concatenate([x, values], axis)
 
 
@@ -183,5 +183,5 @@ def rot90(x: Any, k: Any = 1, axes: Any = (0, 1)) -> Expr:
         return x
     if turns == 2:
         return flip(x, (first, second))
-    swapped = FUNCTIONS["swapaxes"](x, first, second)
+    swapped = swapaxes(x, first, second)
     return flip(swapped, first if turns == 1 else second)

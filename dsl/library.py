@@ -62,8 +62,7 @@ class _Rows(dict[str, Routine]):
     """Rows by name. The modules that write them are loaded when a row is missed: most programs need none."""
 
     def __missing__(self, name: str) -> Routine:
-        for module in ("linalg_rules", "linalg_spectral", "linalg_determinants", "linalg_tridiagonal", "fft_rules",
-                       "ordering"):
+        for module in ("linalg_rules", "linalg_spectral", "linalg_determinants", "linalg_tridiagonal", "fft_rules"):
             importlib.import_module(f".{module}", __package__)
         return dict(self)[name]
 

@@ -15,10 +15,10 @@ from . import linalg_rules as rules
 from . import linalg_small as small
 from . import primitives
 from . import size as sizes
-from .arguments import array, integer
+from .arguments import array, floating, integer
 from .diagonals import diagonal, trace
 from .errors import ShapeError
-from .linalg_arguments import floating, square, together
+from .linalg_arguments import square, together
 from .linalg_factors import cond, eig, eigh, eigvals, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
 from .linalg_norms import matrix_norm, norm, vector_norm
 from .linalg_tridiagonal import tridiagonal_solve

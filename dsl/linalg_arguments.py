@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from . import primitives
 from . import size as sizes
-from .arguments import array
+from .arguments import floating
 from .errors import ShapeError
 from .linear import pair
 from .node import Expr
-from .primitives import cast, show_shape
-
-
-def floating(x: Any) -> Expr:
-    """`x` in a dtype that the routines compute in."""
-    x = array(x)
-    return x if x.dtype.kind in "fc" else cast(x, np.float64)
+from .primitives import show_shape
 
 
 def matrices(x: Any, name: str) -> Expr:

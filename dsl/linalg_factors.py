@@ -12,9 +12,9 @@ from . import linalg_spectral as spectral
 from . import primitives
 from . import size as sizes
 from .adjoint import total
-from .arguments import at_most
+from .arguments import at_most, floating
 from .errors import ShapeError
-from .linalg_arguments import floating, matrices, square
+from .linalg_arguments import matrices, square
 from .linear import matmul, pair
 from .node import FUNCTIONS, Expr
 from .primitives import cast, show_shape

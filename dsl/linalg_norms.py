@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from . import linalg_spectral as spectral
-from .arguments import all_axes, array, one_axis
+from .arguments import all_axes, array, floating, one_axis
 from .errors import ShapeError
-from .linalg_arguments import floating
 from .node import Expr
 from .primitives import cast, elementwise, full, reduce, reshape, scalar, show_shape, transpose, zeros_like
 from .size import product

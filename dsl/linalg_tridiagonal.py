@@ -17,10 +17,10 @@ import numpy as np
 from . import primitives
 from . import size as sizes
 from .adjoint import negated, total
+from .arguments import floating
 from .batch import Lane, Lanes
 from .errors import ShapeError
 from .library import ROUTINES, Parts, Routine, Type, routine
-from .linalg_arguments import floating
 from .linear import pair
 from .loop import at, repeat
 from .node import FUNCTIONS, Expr

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import array
+from .arguments import array, floating
 from .node import FUNCTIONS, Expr
 from .primitives import cast, scalar
-from .reductions import root_of_squares
+from .reductions import root_of_squares, squared_modulus
 from .surface import surface
 
 
@@ -36,19 +36,19 @@ def nanprod(x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = Fal
 @surface
 def nanmean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Expr:
     """The mean over `axis` of what is not NaN; NaN where all is."""
-    return _mean(_floating(array(x)), axis, keepdims)
+    return _mean(floating(x), axis, keepdims)
 
 
 @surface
 def nanvar(x: Any, axis: Any = None, ddof: Any = 0, *, keepdims: bool = False) -> Expr:
     """The variance over `axis` of what is not NaN, divided by its number - ddof; NaN where that is not positive."""
-    return _variance(_floating(array(x)), axis, ddof, keepdims)
+    return _variance(floating(x), axis, ddof, keepdims)
 
 
 @surface
 def nanstd(x: Any, axis: Any = None, ddof: Any = 0, *, keepdims: bool = False) -> Expr:
     """The square root of `nanvar`; where the elements are equal its derivative is 0."""
-    return root_of_squares(_variance(_floating(array(x)), axis, ddof, keepdims))
+    return root_of_squares(_variance(floating(x), axis, ddof, keepdims))
 
 
 @surface
@@ -61,10 +61,6 @@ def nanmax(x: Any, axis: Any = None, *, keepdims: bool = False) -> Expr:
 def nanmin(x: Any, axis: Any = None, *, keepdims: bool = False) -> Expr:
     """The least over `axis` of what is not NaN; NaN where all is."""
     return _extreme("min", array(x), np.inf, axis, keepdims)
-
-
-def _floating(x: Expr) -> Expr:
-    return x if x.dtype.kind in "fc" else cast(x, np.float64)
 
 
 def _replaced(x: Expr, value: float) -> Expr:
@@ -82,10 +78,8 @@ def _mean(x: Expr, axis: Any, keepdims: bool) -> Expr:
 
 def _variance(x: Expr, axis: Any, ddof: Any, keepdims: bool) -> Expr:
     from_mean = _replaced(scalar("subtract", x, _mean(x, axis, True)), 0)
-    squares = FUNCTIONS["real"](scalar("multiply", from_mean, FUNCTIONS["conj"](from_mean))) if x.dtype.kind == "c" \
-        else scalar("square", from_mean)
     freedom = scalar("subtract", _count(x, axis, keepdims), ddof)
-    total = FUNCTIONS["sum"](squares, axis, keepdims=keepdims)
+    total = FUNCTIONS["sum"](squared_modulus(from_mean), axis, keepdims=keepdims)
     return scalar("where", scalar("greater", freedom, 0), scalar("divide", total, freedom), np.nan)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import nest, primitives, random
 from . import size as sizes
-from .arguments import array, at_most, integer
+from .arguments import array, at_most, floating, integer
 from .errors import PullbackError, ShapeError
 from .node import FUNCTIONS, Expr
 from .primitives import cast, scalar, show_shape
@@ -71,8 +71,7 @@ def selected(c: Any, y: Any, z: Any) -> Any:
 @surface
 def ode_state(x: Any) -> Expr:
     """A part of the initial state: integers become float64."""
-    found = array(x)
-    return found if found.dtype.kind in "fc" else cast(found, np.float64)
+    return floating(x)
 
 
 @surface

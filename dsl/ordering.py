@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import size as sizes
-from .arguments import array, integer, one_axis
+from .arguments import along, array, integer
 from .errors import DTypeError, PullbackError, ShapeError
 from .library import ROUTINES, Parts, Routine, Type, routine
 from .node import FUNCTIONS, Expr, where
@@ -60,7 +60,7 @@ def argsort(x: Any, axis: Any = -1, descending: bool = False, stable: bool = Tru
     >>> pb.compile(pb.argsort)(np.array([0.3, 0.1, 0.2]))
     array([1, 2, 0])
     """
-    x, at = _flat_or_along(array(x), axis)
+    x, at = along(array(x), axis)
     _ordered("argsort", x)
     if descending:                                # of the reversed array, so that equal ones keep their order
         rising = argsort(flip(x, at), at)
@@ -77,7 +77,7 @@ def sort(x: Any, axis: Any = -1, descending: bool = False, stable: bool = True, 
     >>> pb.compile(pb.sort)(np.array([0.3, 0.1, 0.2]))
     array([0.1, 0.2, 0.3])
     """
-    x, at = _flat_or_along(array(x), axis)
+    x, at = along(array(x), axis)
     return FUNCTIONS["take_along_axis"](x, argsort(x, at, descending), at)
 
 
@@ -146,10 +146,9 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Expr:
     """The number (int64) of the bin of each of `x`: i with bins[i-1] <= x < bins[i], for falling `bins` with
     bins[i-1] > x >= bins[i]; `right` puts the equal sign on the other side. `bins` is a monotonic vector."""
     x, bins = array(x), array(bins)
-    side = "left" if right else "right"
-    rising = searchsorted(bins, x, side)
-    falling = scalar("subtract", bins.shape[0], searchsorted(flip(bins, 0), x, side))
-    return scalar("where", scalar("greater_equal", bins[-1], bins[0]), rising, falling)
+    rises = scalar("greater_equal", bins[-1], bins[0])
+    places = searchsorted(scalar("where", rises, bins, flip(bins, 0)), x, "left" if right else "right")
+    return scalar("where", rises, places, scalar("subtract", bins.shape[0], places))
 
 
 @surface
@@ -162,12 +161,6 @@ def isin(x: Any, test: Any, *, assume_unique: bool = False, invert: bool = False
 
 
 # ---- parts ------------------------------------------------------------------------------------------------------
-def _flat_or_along(x: Expr, axis: Any) -> tuple[Expr, int]:
-    if axis is None:
-        return reshape(x, (sizes.product(x.shape),)), 0
-    return x, one_axis(axis, len(x.shape))
-
-
 def _swapped(x: Expr, axis: int) -> Expr:
     """`x` with `axis` and the last one exchanged."""
     return FUNCTIONS["swapaxes"](x, axis, -1)

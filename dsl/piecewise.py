@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import array, integer
+from .arguments import array, element_type, integer
 from .errors import ShapeError
 from .node import FUNCTIONS, Expr
 from .primitives import cast, iota, reshape, scalar
@@ -72,8 +72,7 @@ def relu(x: Any) -> Expr:
     >>> pb.grad(lambda x: pb.sum(pb.relu(x)))(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 1.])
     """
-    x = array(x)
-    return scalar("where", scalar("less_equal", x, 0), cast(array(0), x.dtype), x)
+    return scalar("where", scalar("less_equal", x, 0), 0, x)
 
 
 @surface
@@ -121,4 +120,4 @@ def one_hot(x: Any, num_classes: Any, dtype: Any = None, axis: Any = -1) -> Expr
     """
     x, count = array(x), integer(num_classes, "num_classes")
     hit = scalar("equal", reshape(x, (*x.shape, 1)), iota((count,), 0, np.int64))
-    return FUNCTIONS["moveaxis"](cast(hit, np.dtype(dtype or np.float64)), -1, axis)
+    return FUNCTIONS["moveaxis"](cast(hit, element_type(dtype)), -1, axis)

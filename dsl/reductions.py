@@ -13,7 +13,7 @@ import numpy as np
 from . import primitives
 from . import size as sizes
 from . import softmax as softmax_of
-from .arguments import all_axes, array, at_most, element_type, integer, one_axis
+from .arguments import all_axes, along, array, at_most, element_type, floating, integer, one_axis
 from .elementwise import isclose
 from .errors import ShapeError
 from .node import Expr
@@ -55,10 +55,6 @@ def _accumulating(x: Expr, dtype: Any) -> Expr:
     if x.dtype.kind in "bi":
         return cast(x, np.int64)
     return cast(x, np.uint64) if x.dtype.kind == "u" else x
-
-
-def _floating(x: Expr) -> Expr:
-    return x if x.dtype.kind in "fc" else cast(x, np.float64)
 
 
 # ---- sums and logic ---------------------------------------------------------------------------------------------
@@ -135,7 +131,7 @@ def array_equal(a: Any, b: Any) -> Expr:
 @surface
 def mean(x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Expr:
     """The arithmetic mean over `axis`; of integers in float64. Of zero elements it is NaN."""
-    return _mean(_floating(array(x)) if dtype is None else cast(array(x), element_type(dtype)), axis, keepdims)
+    return _mean(floating(x) if dtype is None else cast(array(x), element_type(dtype)), axis, keepdims)
 
 
 def _mean(x: Expr, axis: Any, keepdims: bool) -> Expr:
@@ -150,7 +146,7 @@ def _kept(folded: Expr, x: Expr, axis: Any, keepdims: bool) -> Expr:
 @surface
 def average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Expr:
     """The mean weighted by `weights`, of the shape of `x` or, with one axis, of its length."""
-    x = _floating(array(x))
+    x = floating(x)
     if weights is None:
         return _mean(x, axis, keepdims)
     weights = array(weights)
@@ -163,7 +159,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = F
         shape = tuple(weights.shape[0] if i == axes[0] else d for i, d in enumerate(x.shape))
         weights = primitives.broadcast(weights, axes, shape)
     weighted = _fold(scalar("multiply", x, weights), "add", axes, keepdims)
-    return scalar("divide", weighted, _fold(_floating(weights), "add", axes, keepdims))
+    return scalar("divide", weighted, _fold(floating(weights), "add", axes, keepdims))
 
 
 @surface
@@ -173,15 +169,13 @@ def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, *, keepdims:
 
     Of complex numbers it is the mean of the squared moduli of the differences from the mean.
     """
-    return _variance(_floating(array(x)) if dtype is None else cast(array(x), element_type(dtype)), axis, keepdims,
+    return _variance(floating(x) if dtype is None else cast(array(x), element_type(dtype)), axis, keepdims,
                      ddof if correction is None else correction)
 
 
 def _variance(x: Expr, axis: Any, keepdims: bool, ddof: Any) -> Expr:
     from_mean = scalar("subtract", x, _mean(x, axis, True))
-    parts = [from_mean] if x.dtype.kind != "c" else [primitives.real(from_mean), primitives.imag(from_mean)]
-    squares = [scalar("square", part) for part in parts]
-    total = _fold(scalar("add", *squares) if len(squares) > 1 else squares[0], "add", axis, False)
+    total = _fold(squared_modulus(from_mean), "add", axis, False)
     count = _count(x, axis)
     if isinstance(ddof, float) and not ddof.is_integer():
         freedom: Any = scalar("maximum", scalar("subtract", count, ddof), 0.0)
@@ -194,8 +188,15 @@ def _variance(x: Expr, axis: Any, keepdims: bool, ddof: Any) -> Expr:
 def std(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, *, keepdims: bool = False,
         correction: Any = None) -> Expr:
     """The standard deviation over `axis`; where the elements are equal its derivative is 0."""
-    x = _floating(array(x)) if dtype is None else cast(array(x), element_type(dtype))
+    x = floating(x) if dtype is None else cast(array(x), element_type(dtype))
     return root_of_squares(_variance(x, axis, keepdims, ddof if correction is None else correction))
+
+
+def squared_modulus(x: Expr) -> Expr:
+    """The square of the modulus, a real array."""
+    parts = [primitives.real(x), primitives.imag(x)] if x.dtype.kind == "c" else [x]
+    squares = [scalar("square", part) for part in parts]
+    return scalar("add", *squares) if len(squares) > 1 else squares[0]
 
 
 def root_of_squares(total: Expr) -> Expr:
@@ -212,7 +213,7 @@ def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Expr:
     >>> pb.logsumexp(pb.Var('x'), axis=-1)
     logsumexp(x, axis=-1)
     """
-    x = _floating(array(x))
+    x = floating(x)
     axes = all_axes(axis, len(x.shape))
     some = all(at_most(1, x.shape[a]) for a in axes)
     folded = softmax_of.logsumexp(x, axes) if some else _extreme(x, "maximum", axes)
@@ -227,7 +228,7 @@ def softmax(x: Any, axis: Any = None) -> Expr:
     >>> pb.softmax(pb.Var('x'), axis=0)
     softmax(x, axis=0)
     """
-    x = _floating(array(x))
+    x = floating(x)
     return softmax_of.softmax(x, all_axes(axis, len(x.shape)))
 
 
@@ -263,22 +264,16 @@ def _position(x: Expr, op: str, axis: Any, keepdims: bool) -> Expr:
 @surface
 def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Expr:
     """Running sums along `axis` (None: of the flattened array)."""
-    x, axis = _along(_accumulating(array(x), dtype), axis)
+    x, axis = along(_accumulating(array(x), dtype), axis)
     return primitives.recurrence(primitives.full(x.shape, 1, x.dtype), x, axis)
 
 
 @surface
 def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Expr:
     """Running products along `axis` (None: of the flattened array)."""
-    x, axis = _along(_accumulating(array(x), dtype), axis)
+    x, axis = along(_accumulating(array(x), dtype), axis)
     first = scalar("equal", primitives.iota(x.shape, axis), 0)
     return primitives.recurrence(scalar("where", first, 0, x), scalar("where", first, x, 0), axis)
-
-
-def _along(x: Expr, axis: Any) -> tuple[Expr, int]:
-    if axis is None:
-        return primitives.reshape(x, (sizes.product(x.shape),)), 0
-    return x, one_axis(axis, len(x.shape))
 
 
 @surface

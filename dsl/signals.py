@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from . import size as sizes
-from .arguments import array, integer, one_axis
+from .arguments import array, floating, integer, one_axis
 from .errors import PullbackError, ShapeError
 from .joining import part
 from .node import FUNCTIONS, Expr, where
-from .primitives import cast, iota, reshape, scalar, show_shape
+from .primitives import iota, place, reshape, scalar, show_shape
 from .shapes import flip
 from .size import Dim
 from .surface import as_expr, surface
@@ -37,15 +37,14 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Expr:
         a, v = v, a
     n, m = a.shape[0], sizes.fixed_if_small(v.shape[0], _UNROLLED)
     length, first = {"full": (n + m - 1, 0), "same": (n, sizes.floordiv(m - 1, 2)), "valid": (n - m + 1, m - 1)}[mode]
-    padded = FUNCTIONS["pad"](a, m - 1)
-    start = first + m - 1
+    padded = place(a, ((m - 1 - first, 1),), (length + m - 1,))        # pad would fix the size of v
     if not isinstance(m, int):
         places = scalar("subtract", reshape(iota((length,), 0, np.int64), (length, 1)), iota((m,), 0, np.int64))
-        windows = FUNCTIONS["take"](padded, scalar("add", places, start))
+        windows = FUNCTIONS["take"](padded, scalar("add", places, m - 1))
         return FUNCTIONS["sum"](scalar("multiply", windows, v), 1)
-    found = scalar("multiply", part(padded, 0, start, length), v[0])
+    found = scalar("multiply", part(padded, 0, m - 1, length), v[0])
     for k in range(1, m):
-        found = scalar("add", found, scalar("multiply", part(padded, 0, start - k, length), v[k]))
+        found = scalar("add", found, scalar("multiply", part(padded, 0, m - 1 - k, length), v[k]))
     return found
 
 
@@ -91,7 +90,7 @@ def gradient(f: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> An
         raise ShapeError(f"gradient takes one spacing or one for each of the {len(axes)} axes, not {len(steps)}")
     if edge_order not in (1, 2):
         raise PullbackError(f"gradient has the edge orders 1 and 2, not {edge_order!r}")
-    found = [FUNCTIONS["_difference"](f, h, a, edge_order) for h, a in zip(steps, axes, strict=True)]
+    found = [_difference(f, h, a, edge_order) for h, a in zip(steps, axes, strict=True)]
     return found[0] if len(found) == 1 else found
 
 
@@ -106,7 +105,7 @@ def _difference(f: Any, spacing: Any, axis: Any, edge_order: int) -> Expr:
     if n <= edge_order:
         raise ShapeError(f"gradient with edge_order={edge_order} takes at least {edge_order + 1} samples along axis "
                          f"{at}, not an array of shape {show_shape(f.shape)}{where(f)}")
-    f = FUNCTIONS["moveaxis"](f if f.dtype.kind in "fc" else cast(f, np.float64), at, -1)
+    f = FUNCTIONS["moveaxis"](floating(f), at, -1)
     steps = spacing if not spacing.shape else scalar("subtract", spacing[1:], spacing[:-1])
     first, last = (steps, steps) if not spacing.shape else (steps[0], steps[-1])
     if edge_order == 1:
@@ -183,10 +182,9 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: An
 
 
 def _rows(m: Any, rowvar: bool) -> Expr:
-    m = array(m)
+    m = floating(m)
     if len(m.shape) > 2:
         raise ShapeError(f"cov takes a vector or a matrix, not an array of shape {show_shape(m.shape)}{where(m)}")
-    m = m if m.dtype.kind in "fc" else cast(m, np.float64)
     return FUNCTIONS["atleast_2d"](m) if len(m.shape) < 2 or rowvar else FUNCTIONS["transpose"](m)
 
 

@@ -106,6 +106,14 @@ def test_filters(mode):
     same("correlate", z * 1j, y + 0j, mode=mode)
 
 
+def test_one_compilation_serves_every_length_of_a_long_filter():
+    f = pb.compile(pb.convolve)
+    for n, m in ((100, 30), (120, 31), (200, 40)):
+        a, v = np.cos(np.arange(1.0 * n)), np.sin(np.arange(1.0 * m))
+        np.testing.assert_allclose(f(a, v), np.convolve(a, v), rtol=1e-12, atol=1e-12)
+    assert len(f.log) == 1, f.explain_compile()
+
+
 def test_differences_along_a_grid():
     x, y, _ = data()
     x = np.nan_to_num(x)
